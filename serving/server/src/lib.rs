@@ -1,0 +1,6 @@
+//! The serving pod: one process that loads a model and answers the Open Inference Protocol.
+//!
+//! The path of a request: `service` → `aimodel_wire::oip::decode` → `admit` → `batch` → `engine` →
+//! `batch::split` → `aimodel_wire::oip::encode`.
+
+#![deny(unsafe_code)]

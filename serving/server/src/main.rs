@@ -1,0 +1,3 @@
+//! The program `aimodel-serving`.
+
+fn main() {}

@@ -1,0 +1,9 @@
+//! The Open Inference Protocol as values.
+//!
+//! Turns protobuf messages into checked tensors and back, for the server's handlers and engines:
+//! `proto` (generated) → `oip::decode` → `tensor`, then `oip::encode`. `error` is the one place that
+//! knows which gRPC status a failure becomes. Nothing here starts a task, waits or reads a clock.
+
+#![deny(unsafe_code)]
+
+pub mod proto;
