@@ -27,8 +27,8 @@ NAME_FORM = "^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
 NAME_RULE = Rule(
     f"self.metadata.name.matches('{NAME_FORM}')",
     "metadata.name must have at most 40 characters: first a lower-case letter, then lower-case letters, "
-    "digits "
-    "and '-', no '-' at the end; choose another name, as the names of Services and Pods are made from it",
+    "digits and '-', no '-' at the end; choose another name, as the names of Services and Pods are made from "
+    "it",
     lambda name: re.fullmatch(NAME_FORM, name) is not None,
 )
 

@@ -49,8 +49,7 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
         Reason.OUT_OF_MEMORY: Explanation(
             "A container used more memory than its limit and was killed.",
             "Raise `spec.serving.resources.limits.memory`, or lower `spec.serving.batching.maxRows`. When "
-            "the "
-            "build Job was killed, the model is larger than the memory the operator gives to builds.",
+            "the build Job was killed, the model is larger than the memory the operator gives to builds.",
         ),
         Reason.IMAGE_PULL_FAILED: Explanation(
             "A node could not pull the image of the model or of the server.",
@@ -74,8 +73,7 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
         ),
         Reason.MODEL_REJECTED: Explanation(
             "The content is not a model of the wanted format, or holds something that is not safe to load, "
-            "such "
-            "as a pickle or an archive member outside its folder.",
+            "such as a pickle or an archive member outside its folder.",
             "Export the model as ONNX and upload that; the message says what was found and where.",
         ),
         Reason.NO_SPACE_LEFT: Explanation(
@@ -110,8 +108,7 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
         Reason.MODEL_LOAD_FAILED: Explanation(
             "The server started, but the engine could not load the model or warm it up.",
             "The message is the engine's. Most often an operator or an opset is newer than the engine: "
-            "export "
-            "the model for an older one.",
+            "export the model for an older one.",
         ),
         Reason.MODEL_CRASHED: Explanation(
             "The engine ended the server while it executed the model.",
@@ -128,8 +125,7 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
         ),
         Reason.ROLLOUT_STALLED: Explanation(
             "The new revision did not become ready within `spec.rollout.progressDeadlineSeconds`, and its "
-            "pods "
-            "show no cause.",
+            "pods show no cause.",
             "Look at the pods of the revision that the message names; the old revision goes on serving.",
         ),
         Reason.NAME_CONFLICT: Explanation(
@@ -139,8 +135,8 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
         ),
         Reason.FORBIDDEN: Explanation(
             "The API server refused something to the operator: a missing permission or an admission policy.",
-            "Give the operator the permission in the message, or allow the object in the policy that "
-            "refused it.",
+            "Give the operator the permission in the message, or allow the object in the policy that refused "
+            "it.",
         ),
         Reason.PROGRESSING: Explanation(
             "Nothing is wrong: the model is being fetched, built or rolled out.",

@@ -40,8 +40,8 @@ Uri = Annotated[
     ),
     not_matching(
         "^[a-z]+://[^/?#]*@",
-        "must not carry a user name or password, as everybody who may read the AIModel would see it; "
-        "serve the file from an address that needs none",
+        "must not carry a user name or password, as everybody who may read the AIModel would see it; serve "
+        "the file from an address that needs none",
     ),
 ]
 Digest = Annotated[
@@ -66,8 +66,8 @@ SecretName = Annotated[
     Field(min_length=1, max_length=253),
     matching(
         "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-        "must be the name of a Secret: lower-case letters, digits, '-' and '.'; give a name that "
-        "`kubectl get secrets` shows",
+        "must be the name of a Secret: lower-case letters, digits, '-' and '.'; give a name that `kubectl "
+        "get secrets` shows",
     ),
 ]
 SecretKey = Annotated[
@@ -75,8 +75,8 @@ SecretKey = Annotated[
     Field(min_length=1, max_length=253),
     matching(
         "^[-._a-zA-Z0-9]+$",
-        "must be a key of the Secret: letters, digits, '-', '_' and '.'; give a key that "
-        "`kubectl describe secret` shows",
+        "must be a key of the Secret: letters, digits, '-', '_' and '.'; give a key that `kubectl describe "
+        "secret` shows",
     ),
 ]
 EnvName = Annotated[
@@ -112,16 +112,15 @@ class Source(Part):
 
     uri: Uri = Field(
         description="Address of the model, http:// or https://: one file (model.onnx) or a tar archive "
-        "(.tar, "
-        ".tar.gz) of the model and its files. It is fetched by the operator's build Job, not by the serving "
-        "pods."
+        "(.tar, .tar.gz) of the model and its files. It is fetched by the operator's build Job, not by the "
+        "serving pods."
     )
     digest: Digest | None = Field(
         default=None,
         description="Digest of the bytes as downloaded: sha256: and 64 hex digits, as `sha256sum FILE` "
-        "prints "
-        "them. When set, other bytes are refused before anything is unpacked (reason ModelDigestMismatch). "
-        "When absent, what the address serves is taken; its digest is in status.active.modelDigest.",
+        "prints them. When set, other bytes are refused before anything is unpacked (reason "
+        "ModelDigestMismatch). When absent, what the address serves is taken; its digest is in "
+        "status.active.modelDigest.",
     )
     format: Format | None = Field(
         default=None,
@@ -140,8 +139,8 @@ class Image(Part):
     )
     push_secret_ref: SecretRef | None = Field(
         default=None,
-        description="Secret of type kubernetes.io/dockerconfigjson that the build Job pushes with. "
-        "When absent: pushed without credentials.",
+        description="Secret of type kubernetes.io/dockerconfigjson that the build Job pushes with. When "
+        "absent: pushed without credentials.",
     )
     pull_secret_refs: Annotated[tuple[SecretRef, ...], Field(max_length=8), ListMap("name")] | None = Field(
         default=None,
@@ -155,13 +154,13 @@ class Batching(Part):
 
     max_rows: Annotated[int, whole(1, 4096)] | None = Field(
         default=None,
-        description="Most rows (first dimension of the inputs) executed in one call of the engine. "
-        "1: every request alone. When absent: 64.",
+        description="Most rows (first dimension of the inputs) executed in one call of the engine. 1: every "
+        "request alone. When absent: 64.",
     )
     max_delay_milliseconds: Annotated[int, whole(0, 1000)] | None = Field(
         default=None,
-        description="Longest that a request waits for others while the engine is idle, in milliseconds. "
-        "0: never, batches form only while the engine is busy. When absent: 0.",
+        description="Longest that a request waits for others while the engine is idle, in milliseconds. 0: "
+        "never, batches form only while the engine is busy. When absent: 0.",
     )
 
 
@@ -177,8 +176,8 @@ Quantities = Annotated[
     dict[ResourceName, Quantity],
     Field(max_length=16),
     Rule(
-        "self.all(name, name in ['cpu', 'memory', 'ephemeral-storage'] || name.startsWith('hugepages-')"
-        " || name.contains('/'))",
+        "self.all(name, name in ['cpu', 'memory', 'ephemeral-storage'] || name.startsWith('hugepages-') || "
+        "name.contains('/'))",
         "must name resources that a node has: cpu, memory, ephemeral-storage, hugepages-SIZE or a "
         "DOMAIN/NAME such as nvidia.com/gpu; correct the name",
         _has_known_names,
@@ -220,7 +219,8 @@ class EnvVar(Part):
 
     name: EnvName = Field(description="Name of the variable. AIMODEL_*, LD_* and PYTHON* are refused.")
     value: Annotated[str, Field(max_length=4096)] | None = Field(
-        default=None, description="Value, taken as it is: $(NAME) is not expanded. Not for secrets."
+        default=None,
+        description="Value as plain text, not for secrets. $(NAME) is replaced as in any container.",
     )
     secret_key_ref: SecretKeyRef | None = Field(
         default=None, description="Takes the value from a key of a Secret in the namespace of the AIModel."
@@ -239,8 +239,8 @@ class Serving(Part):
 
     engine: Engine | None = Field(
         default=None,
-        description="What executes the model: ONNX is ONNX Runtime. Auto: chosen by the model's form. "
-        "When absent: Auto.",
+        description="What executes the model: ONNX is ONNX Runtime. Auto: chosen by the model's form. When "
+        "absent: Auto.",
     )
     batching: Batching | None = Field(
         default=None,
@@ -249,8 +249,7 @@ class Serving(Part):
     max_in_flight: Annotated[int, whole(1, 65536)] | None = Field(
         default=None,
         description="Most requests that one pod holds, waiting or executing. One more is refused at once "
-        "with "
-        "RESOURCE_EXHAUSTED and may be retried. When absent: 256.",
+        "with RESOURCE_EXHAUSTED and may be retried. When absent: 256.",
     )
     timeout_seconds: Annotated[int, whole(1, 3600)] | None = Field(
         default=None,
@@ -264,8 +263,8 @@ class Serving(Part):
     )
     resources: Resources | None = Field(
         default=None,
-        description="Resources of each serving pod. When absent: requests cpu 100m and memory 128Mi, "
-        "limit memory 1Gi. When present, it is taken as a whole: nothing is added to it.",
+        description="Resources of each serving pod. When absent: requests cpu 100m and memory 128Mi, limit "
+        "memory 1Gi. When present, it is taken as a whole: nothing is added to it.",
     )
     env: Annotated[tuple[EnvVar, ...], Field(max_length=64), ListMap("name")] | None = Field(
         default=None, description="More environment variables of the serving container, unique by name."
@@ -278,8 +277,8 @@ class Rollout(Part):
     progress_deadline_seconds: Annotated[int, whole(2, 86400)] | None = Field(
         default=None,
         description="How long a new revision may take to become ready, in seconds, before the rollout is "
-        "reported as stuck (reason RolloutStalled or its cause). The old revision goes on serving. "
-        "When absent: 600.",
+        "reported as stuck (reason RolloutStalled or its cause). The old revision goes on serving. When "
+        "absent: 600.",
     )
 
 
@@ -308,6 +307,5 @@ class AIModelSpec(Part):
     revision_history_limit: Annotated[int, whole(0, 100)] | None = Field(
         default=None,
         description="Number of revisions kept besides those that serve or are about to; the oldest are "
-        "deleted. "
-        "When absent: 10.",
+        "deleted. When absent: 10.",
     )

@@ -79,8 +79,7 @@ class AIModelStatus(Part):
     conditions: Annotated[tuple[ConditionStatus, ...], Field(max_length=16), ListMap("type")] | None = Field(
         default=None,
         description="Ready, Available, SpecValid, SourceReady, ImageReady and Progressing. Available: a "
-        "request "
-        "sent now would be answered. Ready: available, and the spec as written is what is served.",
+        "request sent now would be answered. Ready: available, and the spec as written is what is served.",
     )
     active: RevisionStatus | None = Field(default=None, description="The revision that gets the traffic.")
     target: RevisionStatus | None = Field(
