@@ -4,3 +4,6 @@
 //! `batch::split` → `aimodel_wire::oip::encode`.
 
 #![deny(unsafe_code)]
+
+pub mod batch;
+pub mod engine;

@@ -6,4 +6,12 @@
 
 #![deny(unsafe_code)]
 
+pub mod error;
+pub mod oip;
 pub mod proto;
+pub mod signature;
+pub mod tensor;
+
+pub use error::{EngineFailure, InferError};
+pub use signature::{ModelSignature, SignatureError, TensorSpec};
+pub use tensor::{DType, Shape, Tensor};

@@ -1,0 +1,9 @@
+//! From waiting requests to batches for an engine, and from its outputs back to the requests.
+//!
+//! `queue` holds `Job`s, `policy` decides which of them run together, `gather` lays their inputs
+//! into the engine's memory, `split` cuts the outputs into answers. Handlers push, engine threads
+//! pull; nothing here knows gRPC.
+
+mod gather;
+
+pub use gather::Batch;

@@ -1,0 +1,9 @@
+//! Requests and answers of the Open Inference Protocol.
+//!
+//! `decode` turns a request into `Work` for the batcher and a `Reply` that stays with the handler;
+//! `encode` turns the `Reply` and the output tensors into the response; `metadata` describes server
+//! and models.
+
+mod work;
+
+pub use work::{Reply, ShapeKey, Style, Work};
