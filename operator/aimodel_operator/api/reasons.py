@@ -34,6 +34,7 @@ class Reason(StrEnum):
     FORBIDDEN = "Forbidden"
     PROGRESSING = "Progressing"
     SERVING = "Serving"
+    SUCCEEDED = "Succeeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,10 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
         Reason.PROGRESSING: Explanation(
             "Nothing is wrong: the model is being fetched, built or rolled out.",
             "Wait; the message says for what.",
+        ),
+        Reason.SUCCEEDED: Explanation(
+            "The step that the condition is about is done.",
+            "Nothing to do.",
         ),
         Reason.SERVING: Explanation(
             "All is as the spec asks for.",

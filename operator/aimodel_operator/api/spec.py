@@ -32,7 +32,7 @@ class Engine(StrEnum):
 
 Uri = Annotated[
     str,
-    Field(min_length=1, max_length=2048),
+    Field(max_length=2048),
     matching(
         '^https?://[!-"$-.0->@-~]+([/?][!-"$-~]*)?$',
         "must be an http:// or https:// address without spaces and '#'; write it like "
@@ -54,7 +54,7 @@ Digest = Annotated[
 ]
 Repository = Annotated[
     str,
-    Field(min_length=1, max_length=255),
+    Field(max_length=255),
     matching(
         "^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*)+$",
         "must be REGISTRY/PATH in lower case without a tag or digest; write it like "
@@ -63,7 +63,7 @@ Repository = Annotated[
 ]
 SecretName = Annotated[
     str,
-    Field(min_length=1, max_length=253),
+    Field(max_length=253),
     matching(
         "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
         "must be the name of a Secret: lower-case letters, digits, '-' and '.'; give a name that `kubectl "
@@ -72,7 +72,7 @@ SecretName = Annotated[
 ]
 SecretKey = Annotated[
     str,
-    Field(min_length=1, max_length=253),
+    Field(max_length=253),
     matching(
         "^[-._a-zA-Z0-9]+$",
         "must be a key of the Secret: letters, digits, '-', '_' and '.'; give a key that `kubectl describe "
@@ -81,7 +81,7 @@ SecretKey = Annotated[
 ]
 EnvName = Annotated[
     str,
-    Field(min_length=1, max_length=128),
+    Field(max_length=128),
     matching(
         "^[A-Za-z_][A-Za-z0-9_]*$",
         "must be a name of letters, digits and '_' that does not begin with a digit; rename the variable",
@@ -90,6 +90,17 @@ EnvName = Annotated[
         "^(AIMODEL_|LD_|PYTHON)",
         "must not begin with AIMODEL_, LD_ or PYTHON, which the serving pod keeps for itself; use another "
         "name",
+    ),
+]
+
+
+Replicas = Annotated[
+    int,
+    Field(strict=True, le=1000),
+    Rule(
+        "self >= 1",
+        "must be at least 1; to stop serving, delete the AIModel: its image stays in the registry",
+        lambda replicas: replicas >= 1,
     ),
 ]
 
@@ -171,9 +182,8 @@ def _has_known_names(quantities: dict[str, str]) -> bool:
     )
 
 
-ResourceName = Annotated[str, Field(max_length=253)]
 Quantities = Annotated[
-    dict[ResourceName, Quantity],
+    dict[str, Quantity],
     Field(max_length=16),
     Rule(
         "self.all(name, name in ['cpu', 'memory', 'ephemeral-storage'] || name.startsWith('hugepages-') || "
@@ -294,10 +304,9 @@ class AIModelSpec(Part):
     serving: Serving | None = Field(
         default=None, description="How the model is served. When absent: the defaults of its fields."
     )
-    replicas: Annotated[int, whole(1, 1000)] = Field(
+    replicas: Replicas = Field(
         default=1,
-        description="Number of serving pods; also written by `kubectl scale` and by autoscalers. To stop "
-        "serving, delete the AIModel: its image stays in the registry.",
+        description="Number of serving pods; also written by `kubectl scale` and by autoscalers.",
     )
     rollout: Rollout | None = Field(
         default=None,

@@ -12,7 +12,7 @@ from aimodel_operator.api.conditions import MESSAGE_LIMIT
 from aimodel_operator.api.schema import ListMap, Part, whole
 
 Count = Annotated[int, whole(0, 2**31 - 1)]
-Generation = Annotated[int, whole(0, 2**63 - 1)]
+Generation = Annotated[int, Field(strict=True, ge=0)]
 Name = Annotated[str, Field(max_length=63)]
 Digest = Annotated[str, Field(max_length=71)]
 ImageName = Annotated[str, Field(max_length=1024)]
