@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 pub mod error;
+pub mod limits;
 pub mod oip;
 pub mod proto;
 pub mod signature;

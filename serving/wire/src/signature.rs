@@ -37,11 +37,14 @@ impl TensorSpec {
         self.shape.len() == shape.rank() && self.shape.iter().zip(shape.dims()).all(fits)
     }
 
-    /// The elements of one row, when all dimensions but the first are fixed.
-    fn row_elements(&self) -> Option<usize> {
-        let dims = self.shape.iter().skip(1);
-        dims.map(|&dim| usize::try_from(dim).ok())
-            .try_fold(1_usize, |n, dim| n.checked_mul(dim?))
+    /// The elements that a request may bring, when sizes are fixed: `rows` times the other
+    /// dimensions, or all dimensions when there are no rows.
+    fn most_elements(&self, rows: Option<usize>) -> Option<usize> {
+        let dims = &self.shape[usize::from(rows.is_some())..];
+        let fixed = dims.iter().map(|&dim| usize::try_from(dim).ok());
+        fixed
+            .chain(rows.map(Some))
+            .try_fold(1_usize, |product, dim| product.checked_mul(dim?))
     }
 }
 
@@ -118,14 +121,13 @@ impl ModelSignature {
         self.max_rows.is_some()
     }
 
-    /// The most bytes of one row in a request, raw or typed; `None` when sizes vary.
+    /// The most bytes of tensor data in a request, raw or typed; `None` when sizes vary.
     #[must_use]
-    pub fn widest_row(&self) -> Option<usize> {
+    pub fn widest_request(&self) -> Option<usize> {
+        let rows = self.max_rows.map(NonZeroUsize::get);
         self.inputs.iter().try_fold(0_usize, |sum, spec| {
-            let row = spec
-                .row_elements()?
-                .checked_mul(spec.dtype.widest_on_the_wire()?)?;
-            sum.checked_add(row)
+            let width = spec.dtype.widest_on_the_wire()?;
+            sum.checked_add(spec.most_elements(rows)?.checked_mul(width)?)
         })
     }
 
@@ -234,20 +236,28 @@ mod tests {
     }
 
     #[test]
-    fn sums_the_widest_row() {
-        let rows = NonZeroUsize::MIN;
-        let outputs = || vec![TensorSpec::new("y", DType::Fp32, &[-1])];
-        let inputs = vec![
-            TensorSpec::new("a", DType::Fp32, &[-1, 28, 28]),
-            TensorSpec::new("b", DType::Int8, &[-1, 3]),
-        ];
-        let signature = ModelSignature::new(inputs, outputs(), rows).unwrap();
-        assert_eq!(signature.widest_row(), Some(28 * 28 * 4 + 3 * 10));
-        for (dtype, shape) in [(DType::Fp32, vec![-1, -1]), (DType::Bytes, vec![-1])] {
-            let inputs = vec![TensorSpec::new("a", dtype, &shape)];
-            let signature = ModelSignature::new(inputs, outputs(), rows).unwrap();
-            assert_eq!(signature.widest_row(), None);
-        }
+    fn sums_the_widest_request() {
+        let widest = |inputs: &[(DType, &[i64])], output: &[i64]| {
+            let spec = |(dtype, shape): &(DType, &[i64])| {
+                TensorSpec::new(&format!("{dtype}"), *dtype, shape)
+            };
+            let inputs = inputs.iter().map(spec).collect();
+            let outputs = vec![TensorSpec::new("y", DType::Fp32, output)];
+            let rows = NonZeroUsize::new(8).unwrap();
+            ModelSignature::new(inputs, outputs, rows)
+                .unwrap()
+                .widest_request()
+        };
+        let image: (DType, &[i64]) = (DType::Fp32, &[-1, 28, 28]);
+        assert_eq!(
+            widest(&[image, (DType::Int8, &[-1, 3])], &[-1]),
+            Some(8 * (28 * 28 * 4 + 30))
+        );
+        assert_eq!(widest(&[(DType::Fp32, &[2, 3])], &[2]), Some(24));
+        assert_eq!(widest(&[(DType::Fp32, &[])], &[]), Some(4));
+        assert_eq!(widest(&[image], &[2]), None);
+        assert_eq!(widest(&[(DType::Fp32, &[-1, -1])], &[-1]), None);
+        assert_eq!(widest(&[(DType::Bytes, &[-1])], &[-1]), None);
     }
 
     #[test]

@@ -4,6 +4,11 @@
 //! `encode` turns the `Reply` and the output tensors into the response; `metadata` describes server
 //! and models.
 
+mod decode;
+mod encode;
+pub mod metadata;
 mod work;
 
+pub use decode::decode;
+pub use encode::{ModelIdentity, encode};
 pub use work::{Reply, ShapeKey, Style, Work};

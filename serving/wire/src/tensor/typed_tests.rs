@@ -214,7 +214,9 @@ proptest! {
         let Some(size) = dtype.size().filter(|_| has_typed_form(dtype)) else { return Ok(()) };
         data.truncate(data.len() / size * size);
         if dtype == DType::Bool {
-            data.iter_mut().for_each(|byte| *byte &= 1);
+            for byte in &mut data {
+                *byte &= 1;
+            }
         }
         let data = Bytes::from(data);
         let contents = from_raw(&data, dtype).unwrap();

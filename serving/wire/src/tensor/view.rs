@@ -39,6 +39,14 @@ pub enum TensorError {
         /// The shape.
         shape: Shape,
     },
+    /// A BOOL that is neither 0 nor 1, which the C++ of an engine must never see.
+    #[error("BOOL element {index} is {value}, neither 0 nor 1")]
+    NotBool {
+        /// Which element.
+        index: usize,
+        /// Its value.
+        value: u8,
+    },
     /// The data of a BYTES tensor is malformed.
     #[error(transparent)]
     Strings(#[from] strings::StringsError),
@@ -80,6 +88,9 @@ impl Tensor {
                 }
                 Some(_) => {}
             },
+        }
+        if dtype == DType::Bool {
+            check_bools(&data)?;
         }
         Ok(Self {
             name,
@@ -165,6 +176,18 @@ impl Tensor {
     }
 }
 
+fn check_bools(data: &[u8]) -> Result<(), TensorError> {
+    match data
+        .iter()
+        .copied()
+        .enumerate()
+        .find(|(_, value)| *value > 1)
+    {
+        None => Ok(()),
+        Some((index, value)) => Err(TensorError::NotBool { index, value }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +236,8 @@ mod tests {
             error.to_string(),
             format!("FP64 of shape [{huge}] is too large")
         );
+        let error = tensor(DType::Bool, &[3], &[1, 0, 2]).unwrap_err();
+        assert_eq!(error.to_string(), "BOOL element 2 is 2, neither 0 nor 1");
         assert!(matches!(
             tensor(DType::Bytes, &[1], &[1]),
             Err(TensorError::Strings(_))
