@@ -49,7 +49,7 @@ def api_page(schema: Schema) -> str:
 
 def reasons_page() -> str:
     """docs/reasons.md from the table of reasons."""
-    rows = [(f"`{reason}`", about.cause, about.remedy) for reason, about in api.REASONS.items()]
+    rows = [(f"`{reason}`", api.REASONS[reason].cause, api.REASONS[reason].remedy) for reason in api.Reason]
     return f"{HEADER}{REASONS_INTRODUCTION}\n{_table(('Reason', 'Cause', 'What to do'), rows)}"
 
 
