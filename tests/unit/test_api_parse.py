@@ -108,8 +108,8 @@ def test_all_bad_fields_are_named_at_once() -> None:
     assert str(refused.value) == (
         "spec.source.uri must be an http:// or https:// address without spaces and '#'; write it like "
         "https://models.example.com/digits/3/model.onnx; "
-        "spec.replicas must be at least 1; to stop serving, delete the AIModel: its image stays in the registry"
-        "; spec.servin is not a field of this version; remove it, or update the operator and its CRD"
+        "spec.replicas must be at least 1; to stop serving, delete the AIModel: its image stays in the "
+        "registry; spec.servin is not a field of this version; remove it, or update the operator and its CRD"
     )
 
 
