@@ -1,0 +1,33 @@
+"""One pass over one model: facts → decision → wanted objects → differences → writes → status.
+
+`Reconciler` is the path itself, `Controller` the queue and workers around it. Everything that talks to the
+outside does so through the protocols in `ports`.
+"""
+
+from aimodel_operator.reconcile.controller import Controller
+from aimodel_operator.reconcile.ports import (
+    AlreadyExists,
+    Cluster,
+    ClusterError,
+    Forbidden,
+    Images,
+    NotFound,
+    QuotaExceeded,
+    Stale,
+    Unavailable,
+)
+from aimodel_operator.reconcile.reconciler import Reconciler
+
+__all__ = [
+    "AlreadyExists",
+    "Cluster",
+    "ClusterError",
+    "Controller",
+    "Forbidden",
+    "Images",
+    "NotFound",
+    "QuotaExceeded",
+    "Reconciler",
+    "Stale",
+    "Unavailable",
+]

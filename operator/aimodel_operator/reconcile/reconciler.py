@@ -1,0 +1,158 @@
+"""The reconcile path of one model, top to bottom.
+
+    parse → facts → decide (asking the registry when it must) → render → diff → write → assess → status
+
+Called by `controller` with one model at a time per key. It waits for nothing: what is not done yet is noticed
+by the next event, or after `Outcome.again_after_s`.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from aimodel_operator import api
+from aimodel_operator.assess import assess, assess_invalid
+from aimodel_operator.decide import Decision, decide
+from aimodel_operator.kinds import AIMODEL, Obj, kind_of, name_of
+from aimodel_operator.observe import Cache, Facts, Finding
+from aimodel_operator.reconcile.diff import Action, Apply, Create, Delete, diff, is_repeatable
+from aimodel_operator.reconcile.ports import (
+    AlreadyExists,
+    Cluster,
+    ClusterError,
+    Forbidden,
+    Images,
+    Invalid,
+    NotFound,
+    QuotaExceeded,
+    Stale,
+)
+from aimodel_operator.render import render
+from aimodel_operator.settings import Settings
+
+_log = logging.getLogger(__name__)
+_RETRY_REFUSED_S = 15.0
+_REASONS: tuple[tuple[type[ClusterError], api.Reason], ...] = (
+    (QuotaExceeded, api.Reason.QUOTA_EXCEEDED),
+    (Forbidden, api.Reason.FORBIDDEN),
+    (Invalid, api.Reason.PARAMETER_INVALID),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a pass left: the AIModel as it now stands, and when to look again even if nothing happens."""
+
+    model: Obj
+    again_after_s: float | None = None
+
+
+class Reconciler:
+    """Carries one model a step towards its spec. Holds no state of its own but the shared cache."""
+
+    def __init__(
+        self, cluster: Cluster, images: Images, cache: Cache, settings: Settings, now: Callable[[], datetime]
+    ) -> None:
+        self._cluster = cluster
+        self._images = images
+        self._cache = cache
+        self._settings = settings
+        self._now = now
+
+    async def reconcile(self, obj: Obj) -> Outcome:
+        """One pass over an AIModel as it was last seen; raises `ClusterError` when the API server fails us."""
+        if obj["metadata"].get("deletionTimestamp"):
+            return Outcome(obj)  # the owner references take everything along
+        try:
+            model = api.parse(obj)
+        except api.SpecInvalid as exc:
+            return await self._write_status(obj, assess_invalid(obj, str(exc), self._now()), None)
+        facts = Facts.of(model, self._cache.children(model.uid))
+        facts, decision, actions = await self._plan(facts)
+        if not all(is_repeatable(action) for action in actions):
+            facts = Facts.of(model, await self._read_fresh(model))
+            facts, decision, actions = await self._plan(facts)
+        problems = [problem for action in actions if (problem := await self._act(action)) is not None]
+        facts = Facts.of(model, self._cache.children(model.uid))
+        now = self._now()
+        status = assess(facts, decision, tuple(problems), now)
+        again = _RETRY_REFUSED_S if problems else _seconds_until(decision, now)
+        return await self._write_status(obj, status, again)
+
+    async def _plan(self, facts: Facts) -> tuple[Facts, Decision, tuple[Action, ...]]:
+        decision = decide(facts, self._settings, self._now())
+        if decision.build.look_up is not None:
+            facts = facts.with_registry_answer(await self._images.find(decision.build.look_up))
+            decision = decide(facts, self._settings, self._now())
+        wanted = render(facts, decision, self._settings)
+        return facts, decision, diff(wanted, facts.children(), decision.obsolete)
+
+    async def _read_fresh(self, model: api.AIModel) -> list[Obj]:
+        children = await self._cluster.children(model.namespace, model.uid)
+        seen = {(kind_of(obj), name_of(obj)) for obj in children}
+        for ghost in self._cache.children(model.uid):
+            if (kind_of(ghost), name_of(ghost)) not in seen:
+                self._cache.remove(ghost)
+        for obj in children:
+            self._cache.put(obj)
+        return children
+
+    async def _act(self, action: Action) -> Finding | None:
+        try:
+            match action:
+                case Create(obj):
+                    self._cache.put(await self._cluster.create(obj))
+                case Apply(obj):
+                    self._cache.put(await self._cluster.apply(obj))
+                case Delete(obj):
+                    await self._cluster.delete(obj)
+                    self._cache.remove(obj)
+        except AlreadyExists:
+            return await self._adopt(action.obj)
+        except Stale:
+            await self._refresh(action.obj)
+            raise
+        except (QuotaExceeded, Forbidden, Invalid) as exc:
+            reason = next(reason for kind, reason in _REASONS if isinstance(exc, kind))
+            return Finding(reason, f"{action.obj['kind']} {name_of(action.obj)} was refused: {exc}.")
+        _log.info(
+            "wrote",
+            extra={
+                "action": type(action).__name__,
+                "kind": action.obj["kind"],
+                "object": name_of(action.obj),
+            },
+        )
+        return None
+
+    async def _adopt(self, wanted: Obj) -> Finding | None:
+        """A create met an object: ours that the watch has not shown yet, or somebody else's."""
+        live = await self._cluster.get(kind_of(wanted), wanted["metadata"]["namespace"], name_of(wanted))
+        owners = {owner.get("uid") for owner in live["metadata"].get("ownerReferences", ())}
+        if wanted["metadata"]["ownerReferences"][0]["uid"] in owners:
+            self._cache.put(live)
+            return None
+        return Finding(
+            api.Reason.NAME_CONFLICT,
+            f"{wanted['kind']} {name_of(wanted)} exists and does not belong to this AIModel: delete or rename it, "
+            "or give the AIModel another name.",
+        )
+
+    async def _refresh(self, obj: Obj) -> None:
+        try:
+            self._cache.put(await self._cluster.get(kind_of(obj), obj["metadata"]["namespace"], name_of(obj)))
+        except NotFound:
+            self._cache.remove(obj)
+
+    async def _write_status(self, obj: Obj, status: Obj, again_after_s: float | None) -> Outcome:
+        if status == obj.get("status"):
+            return Outcome(obj, again_after_s)
+        metadata = {key: obj["metadata"][key] for key in ("name", "namespace", "uid")}
+        written = await self._cluster.apply_status({**AIMODEL.stamp(), "metadata": metadata, "status": status})
+        return Outcome(written, again_after_s)
+
+
+def _seconds_until(decision: Decision, now: datetime) -> float | None:
+    due = decision.build.retry_at
+    return None if due is None else max(0.1, (due - now).total_seconds())
