@@ -1,0 +1,59 @@
+"""Turns uv.lock and the package `aimodel_operator` into the operator's image.
+
+Called by `__main__`. The libraries are the locked wheels, checked by hash and laid into a folder on this
+machine; nothing is installed from the network while the image itself is built.
+"""
+
+import shutil
+from pathlib import Path
+
+from hack.images import bases, debian, wheels
+from hack.images.engine import Engine
+from hack.images.paths import BUILD, ROOT, architecture
+
+NAME = "operator"
+REPOSITORY = "aimodel/operator"
+INPUTS = (
+    ROOT / "operator" / "Dockerfile",
+    ROOT / "operator" / "aimodel_operator",
+    ROOT / "uv.lock",
+    ROOT / "pyproject.toml",
+    ROOT / "hack" / "images",
+)
+_CONTEXT = BUILD / NAME
+# Tests, type stubs, headers and command-line programs of the libraries: nothing that the operator imports.
+_USELESS_FOLDERS = {"tests", "test", "include", "e2e_test", "bin"}
+_USELESS_SUFFIXES = {".pyi", ".pxd", ".pyx", ".h", ".hpp", ".c", ".cc", ".a", ".proto"}
+_NOT_IN_THE_IMAGE = {"__pycache__", "cli"}
+
+
+def build(engine: Engine, tag: str) -> None:
+    """Build the image as `tag`."""
+    _lay_out_libraries(_CONTEXT / architecture().oci / "lib")
+    _lay_out_package(_CONTEXT / "app")
+    base = bases.base_image(debian.PYTHON, engine)
+    arguments = {"BASE_IMAGE": base} if base else {}
+    engine.build(ROOT / "operator" / "Dockerfile", _CONTEXT, tag, arguments)
+
+
+def _lay_out_libraries(target: Path) -> None:
+    wheels.install(wheels.export(["--no-default-groups", "--extra", "operator"]), target)
+    strip(target)
+
+
+def strip(folder: Path) -> None:
+    """Remove from installed libraries what no running operator reads."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and path.name in _USELESS_FOLDERS:
+            shutil.rmtree(path)
+        elif path.is_file() and path.suffix in _USELESS_SUFFIXES:
+            path.unlink()
+
+
+def _lay_out_package(target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(
+        ROOT / "operator" / "aimodel_operator",
+        target / "aimodel_operator",
+        ignore=lambda _folder, names: _NOT_IN_THE_IMAGE.intersection(names),
+    )

@@ -1,0 +1,83 @@
+"""Turns the serving workspace and the locked ONNX Runtime wheel into the serving image.
+
+Called by `__main__`. The binary is linked against glibc 2.28 with zig as linker, so that it runs on any base
+of the last years; the same binary and library are linked into bin/ for use without a cluster.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from hack.images import bases, commands, debian, wheels
+from hack.images.engine import Engine
+from hack.images.paths import BIN, BUILD, ROOT, ImageError, architecture, environment_bin
+
+NAME = "serving"
+REPOSITORY = "aimodel/serving-onnx"
+INPUTS = (ROOT / "serving", ROOT / "uv.lock", ROOT / "hack" / "images")
+_GLIBC = "2.28"
+_CONTEXT = BUILD / NAME
+
+
+def build(engine: Engine, tag: str) -> None:
+    """Build the image as `tag`."""
+    layout = _CONTEXT / architecture().oci
+    shutil.rmtree(layout, ignore_errors=True)
+    (layout / "bin").mkdir(parents=True)
+    (layout / "lib").mkdir()
+    binary = build_binary()
+    library = fetch_runtime()
+    shutil.copy2(library, layout / "lib" / "libonnxruntime.so")
+    shutil.copy2(binary, layout / "bin" / "aimodel-serving")
+    _strip(layout / "bin" / "aimodel-serving")
+    base = bases.base_image(debian.C_RUNTIME, engine)
+    arguments = {"BASE_IMAGE": base} if base else {}
+    engine.build(ROOT / "serving" / "Dockerfile", _CONTEXT, tag, arguments)
+
+
+def build_binary() -> Path:
+    """Compile the server for release and link it as bin/aimodel-serving."""
+    target = architecture().rust
+    path = f"{environment_bin()}{os.pathsep}{os.environ.get('PATH', '')}"
+    cargo = ["cargo", "zigbuild", "--quiet", "--release", "--locked", "--bin", "aimodel-serving"]
+    commands.run([*cargo, "--target", f"{target}.{_GLIBC}"], cwd=ROOT / "serving", env={"PATH": path})
+    binary = ROOT / "serving" / "target" / target / "release" / "aimodel-serving"
+    _link(BIN / "aimodel-serving", binary)
+    return binary
+
+
+def fetch_runtime() -> Path:
+    """Take libonnxruntime.so out of the wheel that uv.lock names and link it into bin/."""
+    folder = BUILD / "onnxruntime"
+    wheels.install(pinned("onnxruntime", wheels.export(["--only-group", "dev"])), folder)
+    found = sorted((folder / "onnxruntime" / "capi").glob("libonnxruntime.so.*"))
+    if len(found) != 1:
+        raise ImageError(f"expected one libonnxruntime.so.* in the wheel, found {len(found)}: {folder}")
+    _link(BIN / "libonnxruntime.so", found[0])
+    return found[0]
+
+
+def pinned(package: str, requirements: str) -> str:
+    """Those lines of exported requirements that pin `package`, with its hashes."""
+    lines = re.findall(rf"^{package}==.*(?:\n    .*)*", requirements, flags=re.MULTILINE)
+    if not lines:
+        raise ImageError(f"uv.lock does not pin {package}: add it to the group dev and run `uv lock`")
+    return "\n".join(lines) + "\n"
+
+
+def _strip(binary: Path) -> None:
+    """Drop the debug information, which stays in serving/target, from the copy that goes into the image."""
+    stripped = binary.with_suffix(".stripped")
+    zig = str(environment_bin() / "python-zig")
+    commands.run([zig, "objcopy", "--strip-all", str(binary), str(stripped)])
+    stripped.chmod(0o755)
+    stripped.replace(binary)
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(exist_ok=True)
+    partial = link.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(target)
+    partial.replace(link)

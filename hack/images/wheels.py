@@ -1,0 +1,31 @@
+"""Lays the wheels that uv.lock names into a folder, checked by hash; nothing is resolved or compiled here.
+
+`operator_image` takes all libraries of the operator, `serving_image` the one wheel with ONNX Runtime in it.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from hack.images import commands
+from hack.images.paths import ROOT, architecture, uv
+
+PYTHON_VERSION = "3.11"
+
+
+def export(selection: Sequence[str]) -> str:
+    """The requirements with hashes of what `selection` (options of `uv export`) picks from uv.lock."""
+    options = ["--frozen", "--no-emit-project", "--no-header", "--no-annotate", "--project", str(ROOT)]
+    return commands.run([uv(), "export", "-q", *options, *selection])
+
+
+def install(requirements: str, folder: Path) -> None:
+    """Unpack the wheels for this architecture into `folder`, which is emptied first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    listing = folder.with_name(f"{folder.name}.txt")
+    listing.write_text(requirements)
+    platform = ["--python-version", PYTHON_VERSION, "--python-platform", architecture().wheel]
+    strict = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile-bytecode"]
+    target = ["--link-mode", "copy", "--target", str(folder), "-r", str(listing)]
+    commands.run([uv(), "pip", "install", "-q", *platform, *strict, *target], cwd=ROOT)
