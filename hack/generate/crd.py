@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import yaml
-
 from aimodel_operator import api
 from aimodel_operator.api.model import NAME_RULE
+
 from hack.generate.schema import Schema, structural
 
 CRD_NAME = f"{api.PLURAL}.{api.GROUP}"
@@ -30,15 +30,11 @@ READY, AVAILABLE = api.ConditionType.READY, api.ConditionType.AVAILABLE
 COLUMNS = (
     _column("Ready", "string", _of_condition(READY, "status"), api.MEANINGS[READY]),
     _column("Available", "string", _of_condition(AVAILABLE, "status"), api.MEANINGS[AVAILABLE]),
-    _column(
-        "Reason", "string", _of_condition(READY, "reason"), "Why Ready has its status; see docs/reasons.md."
-    ),
+    _column("Reason", "string", _of_condition(READY, "reason"), "Why Ready has its status; see docs/reasons.md."),
     _column("URL", "string", ".status.url", "Where the model is reached by gRPC from inside the cluster."),
     _column("Replicas", "integer", ".status.replicas", "Serving pods that exist."),
     _column("Age", "date", ".metadata.creationTimestamp", "Time since the AIModel was made."),
-    _column(
-        "Revision", "string", ".status.active.revision", "The revision that gets the traffic.", wide=True
-    ),
+    _column("Revision", "string", ".status.active.revision", "The revision that gets the traffic.", wide=True),
     _column("Image", "string", ".status.active.image", "The image that serves.", wide=True),
     _column("Message", "string", _of_condition(READY, "message"), "What to do next.", wide=True),
 )

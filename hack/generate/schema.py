@@ -53,9 +53,7 @@ def _node(raw: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Schema:
     if node.get("additionalProperties") is False:
         del node["additionalProperties"]
     if unknown := set(node) - set(KEPT) - DROPPED:
-        raise ValueError(
-            f"a structural schema cannot say {sorted(unknown)} of {raw}; declare the field otherwise"
-        )
+        raise ValueError(f"a structural schema cannot say {sorted(unknown)} of {raw}; declare the field otherwise")
     return {key: _value(key, node[key], definitions) for key in KEPT if key in node}
 
 

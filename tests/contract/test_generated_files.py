@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from aimodel_operator import api
+
 from hack.generate.files import CHART_TEMPLATE, outputs
 
 ROOT = Path(__file__).parents[2]
@@ -51,16 +51,12 @@ def test_a_generated_file_is_current(path: str) -> None:
 
 
 def test_the_walk_sees_the_fields_it_is_to_judge() -> None:
-    assert {"spec.source.uri", "spec.serving.env[].secretKeyRef.key", "status.history[].createdAt"} <= set(
-        NODES
-    )
+    assert {"spec.source.uri", "spec.serving.env[].secretKeyRef.key", "status.history[].createdAt"} <= set(NODES)
     assert "spec.serving.resources.requests{}" in NODES
 
 
 def test_only_replicas_has_a_schema_default() -> None:
-    assert {path: node["default"] for path, node in NODES.items() if "default" in node} == {
-        "spec.replicas": 1
-    }
+    assert {path: node["default"] for path, node in NODES.items() if "default" in node} == {"spec.replicas": 1}
 
 
 def test_every_field_has_a_description() -> None:
@@ -102,9 +98,7 @@ def test_no_reference_leaves_the_namespace() -> None:
 
 
 def test_every_rule_says_what_must_hold_and_what_to_do() -> None:
-    messages = [
-        rule["message"] for node in NODES.values() for rule in node.get("x-kubernetes-validations", [])
-    ]
+    messages = [rule["message"] for node in NODES.values() for rule in node.get("x-kubernetes-validations", [])]
     assert len(messages) > 10
     assert [text for text in messages if not text.startswith("must ") or "; " not in text] == []
 

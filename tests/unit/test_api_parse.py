@@ -5,13 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
+from aimodel_operator import api
 from pydantic import ValidationError
 
-from aimodel_operator import api
-
-TABLE = yaml.safe_load(
-    (Path(__file__).parents[1] / "apiserver/refused_specs.yaml").read_text(encoding="utf-8")
-)
+TABLE = yaml.safe_load((Path(__file__).parents[1] / "apiserver/refused_specs.yaml").read_text(encoding="utf-8"))
 URI = "https://models.example.com/digits/3/model.onnx"
 
 
@@ -114,18 +111,18 @@ def test_all_bad_fields_are_named_at_once() -> None:
 
 
 def test_a_message_never_repeats_a_value() -> None:
-    secret = "hunter2-hunter2"
+    hidden = "hunter2-hunter2"
     spec = {
         "source": {
-            "uri": f"https://me:{secret}@models.example.com/m.onnx",
+            "uri": f"https://me:{hidden}@models.example.com/m.onnx",
             "digest": secret,
             "format": secret,
         },
-        "serving": {"env": [{"name": "TOKEN", "value": secret, "secretKeyRef": {"name": "a", "key": "b"}}]},
+        "serving": {"env": [{"name": "TOKEN", "value": hidden, "secretKeyRef": {"name": "a", "key": "b"}}]},
     }
     with pytest.raises(api.SpecInvalid) as refused:
         api.parse(raw(spec))
-    assert secret not in str(refused.value)
+    assert hidden not in str(refused.value)
 
 
 def test_a_long_list_of_errors_is_cut_to_what_a_condition_holds() -> None:

@@ -4,11 +4,10 @@ import re
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from aimodel_operator import api
 from aimodel_operator.api import names
+from hypothesis import given
+from hypothesis import strategies as st
 
 MODEL = api.AIModel(
     name="digits",
@@ -27,9 +26,7 @@ DNS_LABEL = re.compile("[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 def test_the_public_names_exist_and_are_sorted_once() -> None:
     assert len(set(api.__all__)) == len(api.__all__)
     assert all(hasattr(api, name) for name in api.__all__)
-    assert {"AIModel", "AIModelSpec", "Condition", "Reason", "SpecInvalid", "names", "parse"} <= set(
-        api.__all__
-    )
+    assert {"AIModel", "AIModelSpec", "Condition", "Reason", "SpecInvalid", "names", "parse"} <= set(api.__all__)
 
 
 def test_names_are_what_they_were_when_objects_were_made_with_them() -> None:
@@ -94,9 +91,7 @@ def test_a_condition_spells_its_status_as_kubernetes_does(status: bool | None, w
     assert condition.status_word == word
 
 
-@pytest.mark.parametrize(
-    ("length", "kept"), [(1024, "x" * 1024), (1025, "x" * 1023 + "…"), (5000, "x" * 1023 + "…")]
-)
+@pytest.mark.parametrize(("length", "kept"), [(1024, "x" * 1024), (1025, "x" * 1023 + "…"), (5000, "x" * 1023 + "…")])
 def test_a_long_message_is_cut(length: int, kept: str) -> None:
     condition = api.Condition(api.ConditionType.READY, False, api.Reason.BUILD_FAILED, "x" * length)
     assert condition.message == kept
@@ -145,9 +140,7 @@ def test_a_quantity_is_read_exactly(text: str, value: str) -> None:
     assert api.quantity.parse(text) == Decimal(value)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "Gi", "1GB", "-1", "+1", "1 Gi", "1ki", "0x10", "1e", "1Gi\n", "1.2.3", "e3"]
-)
+@pytest.mark.parametrize("text", ["", "Gi", "1GB", "-1", "+1", "1 Gi", "1ki", "0x10", "1e", "1Gi\n", "1.2.3", "e3"])
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     assert not api.quantity.is_quantity(text)
     with pytest.raises(ValueError, match="is not a quantity; write one such as 500m, 2 or 1Gi"):

@@ -25,8 +25,7 @@ class ConditionType(StrEnum):
 
 MEANINGS: dict[ConditionType, str] = {
     ConditionType.READY: "Available, and the spec as it is written is what is served.",
-    ConditionType.AVAILABLE: "A request sent now would be answered, be it by an earlier revision. Alert on "
-    "this.",
+    ConditionType.AVAILABLE: "A request sent now would be answered, be it by an earlier revision. Alert on this.",
     ConditionType.SPEC_VALID: "The spec can be worked with.",
     ConditionType.SOURCE_READY: "The model was fetched and is what it should be.",
     ConditionType.IMAGE_READY: "The image with the model is in the registry.",

@@ -62,15 +62,13 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
             "Correct `spec.source.uri`, or upload the model there.",
         ),
         Reason.MODEL_ACCESS_DENIED: Explanation(
-            "The address in `spec.source.uri` answers 401 or 403, or leads to a network that builds may not "
-            "reach.",
+            "The address in `spec.source.uri` answers 401 or 403, or leads to a network that builds may not reach.",
             "Allow the download without credentials. For a host in the cluster or a private network, let the "
             "person who installed the operator add it to the allowed private hosts.",
         ),
         Reason.MODEL_DIGEST_MISMATCH: Explanation(
             "The downloaded bytes have another digest than `spec.source.digest`.",
-            "If the new bytes are right, set the digest that the message names; else find out who changed "
-            "the file.",
+            "If the new bytes are right, set the digest that the message names; else find out who changed the file.",
         ),
         Reason.MODEL_REJECTED: Explanation(
             "The content is not a model of the wanted format, or holds something that is not safe to load, "
@@ -78,14 +76,11 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
             "Export the model as ONNX and upload that; the message says what was found and where.",
         ),
         Reason.NO_SPACE_LEFT: Explanation(
-            "A disk is full, or the model is larger than the limit: of the build, of the node, or of the "
-            "registry.",
-            "Free space where the message says, or let the person who installed the operator raise the "
-            "build's limit.",
+            "A disk is full, or the model is larger than the limit: of the build, of the node, or of the registry.",
+            "Free space where the message says, or let the person who installed the operator raise the build's limit.",
         ),
         Reason.PARAMETER_INVALID: Explanation(
-            "A value in the spec cannot be used, for example because it names a Secret or key that does not "
-            "exist.",
+            "A value in the spec cannot be used, for example because it names a Secret or key that does not exist.",
             "Correct the field that the message names.",
         ),
         Reason.BUILD_FAILED: Explanation(
@@ -99,8 +94,7 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
         ),
         Reason.UNSCHEDULABLE: Explanation(
             "No node has room for a pod of the model.",
-            "Lower `spec.serving.resources.requests` or `spec.replicas`, or add nodes; the message is the "
-            "scheduler's.",
+            "Lower `spec.serving.resources.requests` or `spec.replicas`, or add nodes; the message is the scheduler's.",
         ),
         Reason.QUOTA_EXCEEDED: Explanation(
             "A ResourceQuota or LimitRange of the namespace forbids a pod of the model.",
@@ -113,8 +107,7 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
         ),
         Reason.MODEL_CRASHED: Explanation(
             "The engine ended the server while it executed the model.",
-            "Read `kubectl logs --previous` of the pod that the message names; serve another version of the "
-            "model.",
+            "Read `kubectl logs --previous` of the pod that the message names; serve another version of the model.",
         ),
         Reason.CONTAINER_CRASHED: Explanation(
             "A container ended for a cause that nothing else explains.",
@@ -130,14 +123,12 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
             "Look at the pods of the revision that the message names; the old revision goes on serving.",
         ),
         Reason.NAME_CONFLICT: Explanation(
-            "An object that the model needs exists already and belongs to somebody else; it was left "
-            "untouched.",
+            "An object that the model needs exists already and belongs to somebody else; it was left untouched.",
             "Rename the AIModel, or delete or rename the object that the message names.",
         ),
         Reason.FORBIDDEN: Explanation(
             "The API server refused something to the operator: a missing permission or an admission policy.",
-            "Give the operator the permission in the message, or allow the object in the policy that refused "
-            "it.",
+            "Give the operator the permission in the message, or allow the object in the policy that refused it.",
         ),
         Reason.PROGRESSING: Explanation(
             "Nothing is wrong: the model is being fetched, built or rolled out.",

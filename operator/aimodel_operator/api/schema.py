@@ -92,11 +92,7 @@ class _Quantity:
 
     @classmethod
     def check(cls, value: Any) -> str:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | str)
-            or not quantity.is_quantity(str(value))
-        ):
+        if isinstance(value, bool) or not isinstance(value, int | str) or not quantity.is_quantity(str(value)):
             raise ValueError(cls.message)
         return str(value)
 

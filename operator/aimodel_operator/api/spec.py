@@ -57,8 +57,7 @@ Repository = Annotated[
     Field(max_length=255),
     matching(
         "^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+(([.]|__?|-+)[a-z0-9]+)*)+$",
-        "must be REGISTRY/PATH in lower case without a tag or digest; write it like "
-        "registry.example.com/models/digits",
+        "must be REGISTRY/PATH in lower case without a tag or digest; write it like registry.example.com/models/digits",
     ),
 ]
 SecretName = Annotated[
@@ -88,8 +87,7 @@ EnvName = Annotated[
     ),
     not_matching(
         "^(AIMODEL_|LD_|PYTHON)",
-        "must not begin with AIMODEL_, LD_ or PYTHON, which the serving pod keeps for itself; use another "
-        "name",
+        "must not begin with AIMODEL_, LD_ or PYTHON, which the serving pod keeps for itself; use another name",
     ),
 ]
 
@@ -210,8 +208,7 @@ class Resources(Part):
     )
     limits: Quantities | None = Field(
         default=None,
-        description="The most that each pod may use. A pod over its memory limit is killed (reason "
-        "OutOfMemory).",
+        description="The most that each pod may use. A pod over its memory limit is killed (reason OutOfMemory).",
     )
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -310,8 +307,7 @@ class AIModelSpec(Part):
     )
     rollout: Rollout | None = Field(
         default=None,
-        description="How a new revision replaces the one that serves. When absent: the defaults of its "
-        "fields.",
+        description="How a new revision replaces the one that serves. When absent: the defaults of its fields.",
     )
     revision_history_limit: Annotated[int, whole(0, 100)] | None = Field(
         default=None,

@@ -41,22 +41,16 @@ class RevisionStatus(Part):
 
     revision: Name | None = Field(default=None, description="Name of the revision and of its Deployment.")
     image: ImageName | None = Field(default=None, description="Image with the model, by digest.")
-    model_digest: Digest | None = Field(
-        default=None, description="Digest of the model's bytes as downloaded."
-    )
+    model_digest: Digest | None = Field(default=None, description="Digest of the model's bytes as downloaded.")
     replicas: Count | None = Field(default=None, description="Pods of the revision that exist.")
-    ready_replicas: Count | None = Field(
-        default=None, description="Pods of the revision that answer requests."
-    )
+    ready_replicas: Count | None = Field(default=None, description="Pods of the revision that answer requests.")
 
 
 class HistoryEntry(Part):
     """A revision that is kept."""
 
     revision: Name = Field(description="Name of the revision.")
-    model_digest: Digest | None = Field(
-        default=None, description="Digest of the model's bytes as downloaded."
-    )
+    model_digest: Digest | None = Field(default=None, description="Digest of the model's bytes as downloaded.")
     image: ImageName | None = Field(default=None, description="Image with the model, by digest.")
     created_at: Time | None = Field(default=None, description="When the revision was made.")
 
