@@ -115,8 +115,8 @@ def test_a_message_never_repeats_a_value() -> None:
     spec = {
         "source": {
             "uri": f"https://me:{hidden}@models.example.com/m.onnx",
-            "digest": secret,
-            "format": secret,
+            "digest": hidden,
+            "format": hidden,
         },
         "serving": {"env": [{"name": "TOKEN", "value": hidden, "secretKeyRef": {"name": "a", "key": "b"}}]},
     }
