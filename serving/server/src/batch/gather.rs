@@ -3,7 +3,7 @@
 //! The worker makes a `Batch` of the jobs it pulled and hands it to the engine, which allocates its
 //! own aligned memory and asks for the rows to be copied into it: the only copy on the way in.
 
-use aimodel_wire::{DType, EngineFailure, Shape, oip::Work};
+use aimodel_wire::{DType, EngineFailure, Shape, Tensor, oip::Work};
 use bytes::Bytes;
 
 use crate::engine::EngineError;
@@ -51,7 +51,7 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// When the signature has no such input.
     pub fn dtype(&self, input: usize) -> Result<DType, EngineError> {
-        self.first(input).map(|tensor| tensor.dtype())
+        self.first(input).map(Tensor::dtype)
     }
 
     /// The shape of an input of the whole batch.
@@ -100,7 +100,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn first(&self, input: usize) -> Result<&'a aimodel_wire::Tensor, EngineError> {
+    fn first(&self, input: usize) -> Result<&'a Tensor, EngineError> {
         let work = self.works.first();
         work.and_then(|work| work.inputs().get(input))
             .ok_or_else(|| defect(&format!("the batch has no input {input}")))

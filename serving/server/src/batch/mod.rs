@@ -5,5 +5,16 @@
 //! pull; nothing here knows gRPC.
 
 mod gather;
+mod job;
+pub mod policy;
+mod queue;
+mod split;
 
 pub use gather::Batch;
+pub use job::{Answer, Job};
+pub use policy::Policy;
+pub use queue::{Limits, Queue, Refused};
+pub use split::split;
+
+#[cfg(test)]
+pub(crate) mod fixture;
