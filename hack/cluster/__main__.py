@@ -1,0 +1,68 @@
+"""The commands of the local cluster: `python -m hack.cluster up|down|status|info|tools`.
+
+Results go to standard output (text, or JSON with `--output json`), progress and errors to standard error.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from hack.cluster import tools
+from hack.cluster.local import LocalCluster
+from hack.cluster.paths import BIN, DEFAULT_NAME, ClusterError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        result, succeeded = _run(chosen.command, chosen.name)
+    except ClusterError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return 1
+    if chosen.output == "json":
+        print(json.dumps(result, indent=2))
+    else:
+        for key, value in result.items():
+            print(f"{key:<24} {value}")
+    return 0 if succeeded else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hack.cluster", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (
+        ("up", "start the cluster, or repair it"),
+        ("down", "remove the cluster and every trace of it"),
+        ("status", "what runs and what answers; exits with 1 unless all is well"),
+        ("info", "how to reach the cluster"),
+        ("tools", "build the programs only"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--name", default=DEFAULT_NAME, help="which cluster (default: %(default)s)")
+        command.add_argument("--output", choices=("text", "json"), default="text")
+    return parser
+
+
+def _run(command: str, name: str) -> tuple[dict[str, Any], bool]:
+    if command == "tools":
+        programs = tools.ensure()
+        tools.link(programs)
+        return {"programs": str(programs), "linked": str(BIN)}, True
+    cluster = LocalCluster(name)
+    if command == "down":
+        cluster.down()
+        return {"removed": name}, True
+    if command == "status":
+        status = cluster.status()
+        state = {"healthy": status.is_healthy, "exists": status.exists}
+        return state | status.components | status.answers, status.is_healthy
+    if command == "up":
+        cluster.up()
+    return cluster.info(), True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
