@@ -22,6 +22,7 @@ from aimodel_operator.api.model import (
 )
 from aimodel_operator.api.names import Component
 from aimodel_operator.api.reasons import REASONS, Explanation, Reason
+from aimodel_operator.api.resources import Resources
 from aimodel_operator.api.spec import (
     AIModelSpec,
     Batching,
@@ -29,7 +30,6 @@ from aimodel_operator.api.spec import (
     EnvVar,
     Format,
     Image,
-    Resources,
     Rollout,
     SecretKeyRef,
     SecretRef,

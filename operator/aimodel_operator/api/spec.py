@@ -12,8 +12,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from aimodel_operator.api import quantity
-from aimodel_operator.api.schema import ListMap, Part, Quantity, Rule, matching, not_matching, whole
+from aimodel_operator.api.resources import Resources
+from aimodel_operator.api.schema import ListMap, Part, Rule, matching, not_matching, whole
 
 
 class Format(StrEnum):
@@ -170,54 +170,6 @@ class Batching(Part):
         default=None,
         description="Longest that a request waits for others while the engine is idle, in milliseconds. 0: "
         "never, batches form only while the engine is busy. When absent: 0.",
-    )
-
-
-def _has_known_names(quantities: dict[str, str]) -> bool:
-    return all(
-        name in {"cpu", "memory", "ephemeral-storage"} or name.startswith("hugepages-") or "/" in name
-        for name in quantities
-    )
-
-
-Quantities = Annotated[
-    dict[str, Quantity],
-    Field(max_length=16),
-    Rule(
-        "self.all(name, name in ['cpu', 'memory', 'ephemeral-storage'] || name.startsWith('hugepages-') || "
-        "name.contains('/'))",
-        "must name resources that a node has: cpu, memory, ephemeral-storage, hugepages-SIZE or a "
-        "DOMAIN/NAME such as nvidia.com/gpu; correct the name",
-        _has_known_names,
-    ),
-]
-
-
-def _has_requests_within_limits(resources: "Resources") -> bool:
-    requests, limits = resources.requests or {}, resources.limits or {}
-    shared = requests.keys() & limits.keys()
-    return all(quantity.parse(requests[name]) <= quantity.parse(limits[name]) for name in shared)
-
-
-class Resources(Part):
-    """What a serving pod asks of its node, and the most it may use."""
-
-    requests: Quantities | None = Field(
-        default=None,
-        description="What the scheduler keeps free for each pod, for example cpu: 500m, memory: 1Gi.",
-    )
-    limits: Quantities | None = Field(
-        default=None,
-        description="The most that each pod may use. A pod over its memory limit is killed (reason OutOfMemory).",
-    )
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || "
-            "!isQuantity(string(self.requests[name])) || !isQuantity(string(self.limits[name])) || "
-            "quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)",
-            "must not request more than the limit of the same resource; lower requests or raise limits",
-            _has_requests_within_limits,
-        ),
     )
 
 
