@@ -21,6 +21,7 @@ from aimodel_operator.imagebuild.errors import ModelRejectedError, OutOfSpaceErr
 MAX_ENTRIES = 10_000
 _MAX_NAME_BYTES = 512
 _MAX_DEPTH = 16
+_MAX_PADDING_BYTES = 1024 * 1024
 _WHAT_TO_DO = "Pack the model's folder anew with plain files only (tar -czf model.tar.gz -C FOLDER .)."
 # What a broken or hostile archive makes tarfile, gzip and zlib raise.
 _UNREADABLE = (
@@ -69,6 +70,7 @@ def extract(archive: Path, folder: Path, max_bytes: int, *, gzipped: bool) -> No
                         "operator's installer to raise AIMODEL_BUILD_MAX_BYTES."
                     )
                 _copy(tar, member, folder / name)
+            _check_end(reader)
     except _UNREADABLE as exc:
         raise ModelRejectedError(f"The archive is broken: it could not be unpacked ({type(exc).__name__}).") from exc
 
@@ -89,6 +91,15 @@ def _members(reader: BoundedReader) -> Iterator[tuple[tarfile.TarFile, tarfile.T
             if count > MAX_ENTRIES:
                 raise ModelRejectedError(f"The archive holds more than {MAX_ENTRIES} entries; a model needs far fewer.")
             yield tar, member
+
+
+def _check_end(reader: BoundedReader) -> None:
+    """Reads to the end, which also verifies gzip's checksum; after a tar's last entry only zeros may come."""
+    left = _MAX_PADDING_BYTES
+    while data := reader.read(MAX_READ_BYTES):
+        left -= len(data)
+        if left < 0 or data.strip(b"\0"):
+            raise ModelRejectedError(f"The archive holds something behind its end. {_WHAT_TO_DO}")
 
 
 def _safe_name(member: tarfile.TarInfo) -> PurePosixPath | None:
