@@ -1,16 +1,20 @@
 //! The queue between handlers and engine threads: one mutex, one condition variable.
 //!
 //! Handlers push and never wait for room; engine threads pull batches that `policy` chose. Requests
-//! that died stay until somebody passes by: a pull, or a push that finds the queue full. Once
-//! closed it gives nothing out and takes nothing in.
+//! that died stay until somebody passes by: a pull, or a push that they would stand in the way of.
+//! Once closed it gives nothing out and takes nothing in.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use aimodel_wire::{InferError, oip::Work};
 use parking_lot::{Condvar, Mutex};
 
 use super::{
     job::Job,
+    pace::Pace,
     policy::{Plan, Policy, plan},
 };
 
@@ -28,6 +32,8 @@ pub struct Limits {
 pub enum Refused {
     /// Rows or bytes are at their limit.
     Full,
+    /// The requests before it take longer than it has time.
+    Late,
     /// The model is stopping.
     Closed,
 }
@@ -39,7 +45,11 @@ pub struct Queue {
     changed: Condvar,
     policy: Policy,
     limits: Limits,
+    pace: Pace,
 }
+
+/// The least and the most that a refused client is asked to wait.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 #[derive(Debug, Default)]
 struct State {
@@ -62,18 +72,21 @@ impl Queue {
     /// An empty queue.
     #[must_use]
     pub fn new(policy: Policy, limits: Limits) -> Self {
+        let pace = Pace::new(policy.max_rows);
         Self {
             state: Mutex::default(),
             changed: Condvar::new(),
             policy,
             limits,
+            pace,
         }
     }
 
     /// Takes a job, or refuses it at once.
     ///
     /// # Errors
-    /// `Full` when the living already fill the queue, `Closed` after `close`.
+    /// `Full` when the living already fill the queue, `Late` when the job would be dead before its
+    /// turn, `Closed` after `close`.
     pub fn push(&self, job: Job) -> Result<(), Refused> {
         self.push_at(job, Instant::now())
     }
@@ -111,6 +124,18 @@ impl Queue {
         left
     }
 
+    /// Learns how long a batch took, for `Late` and `retry_after`.
+    pub fn record(&self, rows: usize, took: Duration) {
+        self.pace.record(rows, took);
+    }
+
+    /// When a refused client should try again: when half of what waits is done.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        let (least, most) = RETRY_AFTER;
+        (self.pace.time_for(self.rows()) / 2).clamp(least, most)
+    }
+
     /// The rows that wait, the dead included.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -119,24 +144,34 @@ impl Queue {
 
     fn push_at(&self, job: Job, now: Instant) -> Result<(), Refused> {
         let mut state = self.state.lock();
-        if state.closed {
-            return Err(Refused::Closed);
-        }
+        let mut obstacle = self.obstacle(&state, &job, now);
         let mut dead = Vec::new();
-        if !state.has_room(job.work(), self.limits) {
+        if matches!(obstacle, Some(Refused::Full | Refused::Late)) {
             dead = state.remove_if(usize::MAX, |_, job| job.is_dead(now));
+            obstacle = self.obstacle(&state, &job, now);
         }
-        let room = state.has_room(job.work(), self.limits);
-        if room {
+        if obstacle.is_none() {
             state.add(job);
         }
         drop(state);
         expire(dead);
-        if !room {
-            return Err(Refused::Full);
+        if let Some(refused) = obstacle {
+            return Err(refused);
         }
         self.changed.notify_one();
         Ok(())
+    }
+
+    fn obstacle(&self, state: &State, job: &Job, now: Instant) -> Option<Refused> {
+        let left = job.deadline().saturating_duration_since(now);
+        let rows = state.rows.saturating_add(job.work().rows());
+        if state.closed {
+            Some(Refused::Closed)
+        } else if !state.has_room(job.work(), self.limits) {
+            Some(Refused::Full)
+        } else {
+            (left.is_zero() || self.pace.time_for(rows) > left).then_some(Refused::Late)
+        }
     }
 
     /// What there is to do now, and the dead that were passed on the way.
@@ -179,12 +214,13 @@ impl Found {
 impl Refused {
     /// What the client is told.
     #[must_use]
-    pub fn into_error(self, retry_after: std::time::Duration) -> InferError {
+    pub fn into_error(self, retry_after: Duration) -> InferError {
         match self {
             Self::Full => InferError::Overloaded {
                 what: "the queue of the model",
                 retry_after,
             },
+            Self::Late => InferError::DeadlineExceeded { executed: false },
             Self::Closed => InferError::Unavailable("the model is stopping".to_owned()),
         }
     }

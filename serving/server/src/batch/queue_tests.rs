@@ -210,6 +210,24 @@ fn the_dead_make_room() {
 }
 
 #[test]
+fn the_hopeless_are_refused_at_once() {
+    let queue = queue(Duration::ZERO);
+    assert_eq!(queue.push(job(1, Duration::ZERO).0), Err(Refused::Late));
+    assert_eq!(queue.retry_after(), Duration::from_millis(10));
+    queue.record(4, Duration::from_secs(40));
+    let (first, cancelled) = job(3, Duration::from_mins(1));
+    queue.push(first).unwrap();
+    assert_eq!(
+        queue.push(job(1, Duration::from_secs(39)).0),
+        Err(Refused::Late)
+    );
+    assert_eq!(queue.retry_after(), Duration::from_secs(1));
+    drop(cancelled);
+    let (second, _waits) = job(1, Duration::from_secs(39));
+    assert_eq!(queue.push(second), Ok(()), "the dead take no time");
+}
+
+#[test]
 fn an_empty_queue_takes_a_job_of_any_size() {
     let queue = queue(Duration::ZERO);
     let (large, _waits) = job(1000, LIFETIME);
@@ -254,10 +272,12 @@ fn closing_wakes_everybody_and_hands_back_the_rest() {
 
 #[test]
 fn refusals_become_errors_that_may_be_repeated() {
-    for (refused, label) in [
+    let labels = [
         (Refused::Full, "overloaded"),
+        (Refused::Late, "deadline_exceeded"),
         (Refused::Closed, "unavailable"),
-    ] {
+    ];
+    for (refused, label) in labels {
         let facts = refused.into_error(Duration::from_millis(9)).facts();
         assert_eq!((facts.label, facts.executed), (label, false));
     }
