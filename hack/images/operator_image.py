@@ -37,8 +37,7 @@ def build(engine: Engine, tag: str) -> None:
 
 
 def _lay_out_libraries(target: Path) -> None:
-    wheels.install(wheels.export(["--no-default-groups", "--extra", "operator"]), target)
-    strip(target)
+    wheels.install(wheels.export(["--no-default-groups", "--extra", "operator"]), target, strip)
 
 
 def strip(folder: Path) -> None:

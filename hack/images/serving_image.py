@@ -17,6 +17,7 @@ NAME = "serving"
 REPOSITORY = "aimodel/serving-onnx"
 INPUTS = (ROOT / "serving", ROOT / "uv.lock", ROOT / "hack" / "images")
 _GLIBC = "2.28"
+_LIBRARY = "libonnxruntime.so"
 _CONTEXT = BUILD / NAME
 
 
@@ -28,7 +29,7 @@ def build(engine: Engine, tag: str) -> None:
     (layout / "lib").mkdir()
     binary = build_binary()
     library = fetch_runtime()
-    shutil.copy2(library, layout / "lib" / "libonnxruntime.so")
+    shutil.copy2(library, layout / "lib" / _LIBRARY)
     shutil.copy2(binary, layout / "bin" / "aimodel-serving")
     _strip(layout / "bin" / "aimodel-serving")
     base = bases.base_image(debian.C_RUNTIME, engine)
@@ -50,12 +51,19 @@ def build_binary() -> Path:
 def fetch_runtime() -> Path:
     """Take libonnxruntime.so out of the wheel that uv.lock names and link it into bin/."""
     folder = BUILD / "onnxruntime"
-    wheels.install(pinned("onnxruntime", wheels.export(["--only-group", "dev"])), folder)
-    found = sorted((folder / "onnxruntime" / "capi").glob("libonnxruntime.so.*"))
+    wheels.install(pinned("onnxruntime", wheels.export(["--only-group", "dev"])), folder, _keep_the_library)
+    library = folder / _LIBRARY
+    _link(BIN / _LIBRARY, library)
+    return library
+
+
+def _keep_the_library(wheel: Path) -> None:
+    found = sorted((wheel / "onnxruntime" / "capi").glob(f"{_LIBRARY}.*"))
     if len(found) != 1:
-        raise ImageError(f"expected one libonnxruntime.so.* in the wheel, found {len(found)}: {folder}")
-    _link(BIN / "libonnxruntime.so", found[0])
-    return found[0]
+        raise ImageError(f"expected one {_LIBRARY}.* in the wheel of onnxruntime, found {len(found)}: {wheel}")
+    found[0].replace(wheel / _LIBRARY)
+    for other in [path for path in wheel.iterdir() if path.is_dir()]:
+        shutil.rmtree(other)
 
 
 def pinned(package: str, requirements: str) -> str:

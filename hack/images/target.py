@@ -33,4 +33,4 @@ def of_cluster(name: str) -> Target:
     except ImageError as exc:
         remedy = "start the cluster with `make cluster`, or name a registry with --registry"
         raise ImageError(f"{exc}\n{remedy}") from exc
-    return named(info["registry"], plain_http=True)
+    return named(info["registry"], plain_http=info["registryPlainHttp"])

@@ -4,10 +4,11 @@
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hack.images import commands
+from hack.images.inputs import key_of
 from hack.images.paths import ROOT, architecture, uv
 
 PYTHON_VERSION = "3.11"
@@ -19,13 +20,23 @@ def export(selection: Sequence[str]) -> str:
     return commands.run([uv(), "export", "-q", *options, *selection])
 
 
-def install(requirements: str, folder: Path) -> None:
-    """Unpack the wheels for this architecture into `folder`, which is emptied first."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+def install(requirements: str, folder: Path, tidy: Callable[[Path], None]) -> None:
+    """Unpack the wheels for this architecture into `folder` and `tidy` it.
+
+    A folder that already holds them is left as it is: files that keep their times keep the builder's cache.
+    """
     listing = folder.with_name(f"{folder.name}.txt")
-    listing.write_text(requirements)
+    recipe = f"# laid out by {key_of(ROOT, [Path(__file__).parent])}\n{requirements}"
+    if folder.exists() and listing.exists() and listing.read_text() == recipe:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    listing.unlink(missing_ok=True)
+    folder.mkdir(parents=True)
+    partial = listing.with_suffix(".partial")
+    partial.write_text(recipe)
     platform = ["--python-version", PYTHON_VERSION, "--python-platform", architecture().wheel]
     strict = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile-bytecode"]
-    target = ["--link-mode", "copy", "--target", str(folder), "-r", str(listing)]
+    target = ["--link-mode", "copy", "--target", str(folder), "-r", str(partial)]
     commands.run([uv(), "pip", "install", "-q", *platform, *strict, *target], cwd=ROOT)
+    tidy(folder)
+    partial.replace(listing)
