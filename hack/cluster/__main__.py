@@ -25,9 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.output == "json":
         print(json.dumps(result, indent=2))
     else:
-        for key, value in result.items():
-            print(f"{key:<24} {value}")
+        _print_rows(result)
     return 0 if succeeded else 1
+
+
+def _print_rows(rows: dict[str, Any], indent: str = "") -> None:
+    for key, value in rows.items():
+        if isinstance(value, dict):
+            print(f"{indent}{key}")
+            _print_rows(value, indent + "  ")
+        else:
+            print(f"{indent + key:<26} {value}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +66,7 @@ def _run(command: str, name: str) -> tuple[dict[str, Any], bool]:
     if command == "status":
         status = cluster.status()
         state = {"healthy": status.is_healthy, "exists": status.exists}
-        return state | status.components | status.answers, status.is_healthy
+        return state | {"processes": status.components, "answers": status.answers}, status.is_healthy
     if command == "up":
         cluster.up()
     return cluster.info(), True

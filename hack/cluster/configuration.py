@@ -45,15 +45,20 @@ class Layout:
 def files(layout: Layout, pause_image: str) -> dict[str, str]:
     """Relative path in the state folder → content."""
     return {
-        "audit-policy.json": json.dumps(audit_policy(), indent=2),
+        "audit-policy.json": to_json(audit_policy()),
         "containerd.toml": containerd(layout, pause_image),
         f"certs.d/{layout.registry}/hosts.toml": registry_host(layout.registry),
-        "cni/10-pods.conflist": json.dumps(pod_network(layout), indent=2),
-        "kubelet.json": json.dumps(kubelet(layout), indent=2),
-        "registry.json": json.dumps(registry(layout), indent=2),
+        "cni/10-pods.conflist": to_json(pod_network(layout)),
+        "kubelet.json": to_json(kubelet(layout)),
+        "registry.json": to_json(registry(layout)),
         "Corefile": corefile(layout),
         "resolv.conf": f"nameserver {layout.plan.node}\n",
     }
+
+
+def to_json(content: dict[str, Any]) -> str:
+    """A configuration file's text; JSON is YAML too."""
+    return json.dumps(content, indent=2) + "\n"
 
 
 def audit_policy() -> dict[str, Any]:

@@ -8,6 +8,7 @@ can check (namespace, cgroup, pids with start times), never the files alone.
 import json
 import shutil
 import socket
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from hack.cluster.paths import (
     DEFAULT_NAME,
     AddressPlan,
     ClusterError,
+    cache,
     check_name,
     clusters,
     context_name,
@@ -74,8 +76,6 @@ class LocalCluster:
         self.state = clusters() / name
         self.cgroup = Cgroup(f"aimodel-{name}")
         self._record = self.state / "cluster.json"
-        self._lock = clusters() / f".{name}.lock"
-        self._shared_lock = clusters() / ".lock"
         self._kernel = clusters() / ".kernel.json"
 
     @property
@@ -88,7 +88,7 @@ class LocalCluster:
         preflight.check()
         self.cgroup.check()
         programs = tools.ensure()
-        with tools.locked(self._lock, f"command on cluster {self.name}"):
+        with _one_at_a_time():
             layout = self._living()
             if layout is None or not self._repair(layout):
                 self._create(programs)
@@ -99,11 +99,10 @@ class LocalCluster:
     def down(self) -> None:
         """Remove every trace of the cluster; the programs stay in the cache."""
         preflight.require_root()
-        with tools.locked(self._lock, f"command on cluster {self.name}"):
+        with _one_at_a_time():
             self._remove()
             if self.name == DEFAULT_NAME and self._is_ours(BIN / "kubeconfig"):
                 (BIN / "kubeconfig").unlink()
-        self._lock.unlink(missing_ok=True)
 
     def status(self) -> Status:
         """What runs and what answers now."""
@@ -180,7 +179,7 @@ class LocalCluster:
 
     def _create(self, programs: Path) -> None:
         self._remove()
-        with step(f"create cluster {self.name}"), tools.locked(self._shared_lock, "start of a cluster"):
+        with step(f"create cluster {self.name}"):
             leftovers.remember_kernel_settings(self._kernel)
             layout = self._layout(choose_plan(_recorded_plans()), programs)
             self.state.mkdir(parents=True)
@@ -280,6 +279,10 @@ class LocalCluster:
 
     def _is_ours(self, kubeconfig: Path) -> bool:
         return kubeconfig.exists() and f'"{context_name(self.name)}"' in kubeconfig.read_text()
+
+
+def _one_at_a_time() -> AbstractContextManager[None]:
+    return tools.locked(cache() / "clusters.lock", "command on local clusters")
 
 
 def _recorded_plans() -> list[AddressPlan]:
