@@ -10,7 +10,7 @@ import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import onnx
 from google.protobuf.descriptor import Descriptor
@@ -20,16 +20,22 @@ from aimodel_operator.imagebuild.errors import ModelRejectedError
 
 MAX_FILE_BYTES = 2**31 - 1
 """Protobuf's own limit: no parser, ONNX Runtime's neither, reads a larger message."""
-MAX_STRUCTURE_BYTES = 16 * 1024 * 1024
-MAX_FIELDS = 4_000_000
-MAX_DEPTH = 64
 _PAYLOAD = {"raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data"}
 _FIXED_WIDTHS = {1: 8, 5: 4}
 _VARINT, _LENGTH_DELIMITED = 0, 2
 _TOO_MUCH = "The ONNX file has a graph larger than a build looks through ({}); export a smaller graph."
 
 
-def read(path: Path) -> onnx.ModelProto:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a graph may take to look through; a transformer of 10,000 nodes has about 300,000 fields."""
+
+    kept_bytes: int = 16 * 1024 * 1024
+    fields: int = 2_000_000
+    depth: int = 64
+
+
+def read(path: Path, bounds: Bounds = Bounds()) -> onnx.ModelProto:  # a frozen value
     """Raises ModelRejectedError for what is not a protobuf message of this schema or exceeds the bounds."""
     size_bytes = path.stat().st_size
     if size_bytes > MAX_FILE_BYTES:
@@ -41,15 +47,14 @@ def read(path: Path) -> onnx.ModelProto:
         raise ModelRejectedError(f"{path.name} is empty.")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         schema = cast(Descriptor, onnx.ModelProto.DESCRIPTOR)
-        kept = _Walk(data).kept(schema, 0, size_bytes, MAX_DEPTH)
+        kept = _Walk(data, bounds).kept(schema, 0, size_bytes, 0)
     try:
         return onnx.ModelProto.FromString(kept)
     except DecodeError as exc:
         raise _not_onnx() from exc
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     number: int
     wire_type: int
     start: int
@@ -61,22 +66,24 @@ class _Field:
 class _Walk:
     """One pass over the file, counting what it meets."""
 
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, data: mmap.mmap, bounds: Bounds) -> None:
         self._data = data
+        self._bounds = bounds
         self._fields = 0
         self._kept_bytes = 0
 
     def kept(self, schema: Descriptor, start: int, end: int, depth: int) -> bytes:
         """The message in data[start:end] without tensor payloads."""
-        if depth == 0:
-            raise ModelRejectedError(_TOO_MUCH.format(f"deeper than {MAX_DEPTH} levels"))
+        if depth > self._bounds.depth:
+            raise ModelRejectedError(_TOO_MUCH.format(f"deeper than {self._bounds.depth} levels"))
         out = bytearray()
+        is_tensor, known_fields = schema.name == "TensorProto", schema.fields_by_number
         for field in self._fields_of(start, end):
-            known = schema.fields_by_number.get(field.number)
-            if known is None or (schema.name == "TensorProto" and known.name in _PAYLOAD):
+            known = known_fields.get(field.number)
+            if known is None or (is_tensor and known.name in _PAYLOAD):
                 continue
             if known.message_type is not None and field.wire_type == _LENGTH_DELIMITED:
-                inner = self.kept(known.message_type, field.value, field.end, depth - 1)
+                inner = self.kept(known.message_type, field.value, field.end, depth + 1)
                 out += _varint(field.number << 3 | _LENGTH_DELIMITED) + _varint(len(inner)) + inner
             else:
                 self._keep(field.end - field.start)
@@ -85,15 +92,15 @@ class _Walk:
 
     def _keep(self, size_bytes: int) -> None:
         self._kept_bytes += size_bytes
-        if self._kept_bytes > MAX_STRUCTURE_BYTES:
-            raise ModelRejectedError(_TOO_MUCH.format(f"more than {MAX_STRUCTURE_BYTES} bytes without its weights"))
+        if self._kept_bytes > self._bounds.kept_bytes:
+            raise ModelRejectedError(_TOO_MUCH.format(f"more than {self._bounds.kept_bytes} bytes without its weights"))
 
     def _fields_of(self, start: int, end: int) -> Iterator[_Field]:
         position = start
         while position < end:
             self._fields += 1
-            if self._fields > MAX_FIELDS:
-                raise ModelRejectedError(_TOO_MUCH.format(f"more than {MAX_FIELDS} fields"))
+            if self._fields > self._bounds.fields:
+                raise ModelRejectedError(_TOO_MUCH.format(f"more than {self._bounds.fields} fields"))
             key, value = self._varint_at(position, end)
             number, wire_type = key >> 3, key & 7
             if wire_type == _VARINT:
@@ -117,9 +124,9 @@ class _Walk:
                 break
             byte = self._data[position]
             position += 1
-            value |= (byte & 0x7F) << shift
             if byte < 0x80:
-                return value, position
+                return value | byte << shift, position
+            value |= (byte & 0x7F) << shift
         raise _not_onnx()
 
 
