@@ -56,8 +56,8 @@ def _container_findings(pod: Obj, container: Obj) -> Iterator[Finding]:
         yield Finding(
             api.Reason.IMAGE_PULL_FAILED,
             f"Pod {name_of(pod)} cannot pull {container.get('image', 'its image')}: "
-            f"{waiting.get('message', waiting['reason'])}. Check that the node reaches the registry and that "
-            "spec.image.pullSecretRefs names a valid secret.",
+            f"{_innermost(waiting.get('message', waiting['reason']))}. Check that the node reaches the registry "
+            "and that spec.image.pullSecretRefs names a valid secret.",
         )
     if waiting.get("reason") in _CONFIG_WAITING:
         yield Finding(
@@ -71,6 +71,11 @@ def _container_findings(pod: Obj, container: Obj) -> Iterator[Finding]:
         terminated = container.get(state, {}).get("terminated")
         if terminated and terminated.get("exitCode", 0) != 0:
             yield _terminated_finding(pod, terminated)
+
+
+def _innermost(message: str) -> str:
+    """The container runtime wraps each error in the next, naming the image every time; the cause comes last."""
+    return message.rpartition('": ')[2].strip()[:300]
 
 
 def _terminated_finding(pod: Obj, terminated: Obj) -> Finding:
