@@ -3,6 +3,7 @@
 Called by `status`. Every line fits the terminal's width; colour only repeats what glyphs and words say.
 """
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -18,9 +19,14 @@ _GLYPHS = {
     State.DONE: ("✔", "+", Tint.GOOD),
     State.RUNNING: ("◐", "~", Tint.ACCENT),
     State.WAITING: ("○", ".", Tint.DIM),
+    State.UNKNOWN: ("?", "?", Tint.DIM),
     State.DEGRADED: ("▲", "!", Tint.WARN),
     State.FAILED: ("✘", "x", Tint.BAD),
 }
+
+_WITHOUT_MESSAGE = {State.WAITING: "waiting", State.UNKNOWN: "not known"}
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+SHORT_DIGEST = len("sha256:") + 12
 
 
 def draw(progress: Progress, terminal: Terminal, now: datetime) -> list[str]:
@@ -115,11 +121,13 @@ def _stage(stage: Stage, terminal: Terminal, now: datetime, *, is_last: bool) ->
 
 def _texts(stage: Stage, terminal: Terminal, indent: str) -> tuple[str, list[str]]:
     """What stands beside a stage and what below it. A failure gets the whole width: digests must fit a line."""
-    if stage.state is State.WAITING:
-        return terminal.paint("waiting", Tint.DIM), []
+    if stage.state in _WITHOUT_MESSAGE:
+        return terminal.paint(_WITHOUT_MESSAGE[stage.state], Tint.DIM), []
     if stage.state is State.FAILED:
         return terminal.paint(stage.reason, Tint.BAD, Tint.BOLD), terminal.wrap(stage.message, " " * 6)
-    lines = terminal.wrap(stage.message, indent)
+    dots = terminal.pick("…", "...")
+    message = _DIGEST.sub(lambda digest: digest.group()[:SHORT_DIGEST] + dots, stage.message)
+    lines = terminal.wrap(message, indent, break_long_words=True)
     return lines[0].strip(), lines[1:]
 
 

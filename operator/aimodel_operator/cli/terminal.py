@@ -54,12 +54,19 @@ class Terminal:
         """The symbol, or its ASCII form where the stream's encoding has no other."""
         return symbol if self.unicode else plain
 
-    def wrap(self, text: str, indent: str, label: str = "") -> list[str]:
-        """The text in lines of at most the width; the first begins with the label, the others line up."""
+    def wrap(self, text: str, indent: str, label: str = "", *, break_long_words: bool = False) -> list[str]:
+        """The text in lines of at most the width; the first begins with the label, the others line up.
+
+        A word longer than the line stands out, unless it may be broken: addresses and digests are copied.
+        """
         lines = textwrap.wrap(
-            " ".join(text.split()), self.width, initial_indent=indent + label,
-            subsequent_indent=indent + " " * len(label), break_long_words=False, break_on_hyphens=False,
-        )  # fmt: skip
+            " ".join(text.split()),
+            self.width,
+            initial_indent=indent + label,
+            subsequent_indent=indent + " " * len(label),
+            break_long_words=break_long_words,
+            break_on_hyphens=False,
+        )
         return lines or [(indent + label).rstrip()]
 
     def shorten(self, text: str, width: int) -> str:

@@ -21,6 +21,7 @@ class State(StrEnum):
     DONE = "Done"
     RUNNING = "Running"
     WAITING = "Waiting"
+    UNKNOWN = "Unknown"
     DEGRADED = "Degraded"
     FAILED = "Failed"
 
@@ -90,7 +91,7 @@ def progress_of(model: Obj) -> Progress:
         target_revision=target.get("revision", ""),
         image=active.get("image", "") or target.get("image", ""),
         replicas=(model.get("spec") or {}).get("replicas", 1),
-        ready_replicas=status.get("readyReplicas", 0),
+        ready_replicas=active.get("readyReplicas", status.get("readyReplicas", 0)),
         is_stale=status.get("observedGeneration", 0) < metadata.get("generation", 0),
         is_deleting="deletionTimestamp" in metadata,
     )
@@ -107,28 +108,40 @@ def parse_time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-_HARMLESS = {api.Reason.PROGRESSING.value, api.Reason.SERVING.value}
+_HARMLESS = {api.Reason.PROGRESSING.value, api.Reason.SUCCEEDED.value, api.Reason.SERVING.value}
 
 
 def _stages(conditions: Mapping[str, Obj], active: Obj, target: Obj) -> list[Stage]:
-    stages = [
-        _step("source", conditions.get("SourceReady")),
-        _step("build", conditions.get("ImageReady")),
-        _rollout(conditions.get("Progressing"), active, target),
-    ]
+    steps = [_step("source", conditions.get("SourceReady")), _step("build", conditions.get("ImageReady"))]
     spec_valid = conditions.get("SpecValid")
     if spec_valid is not None and spec_valid.get("status") == "False":
-        stages.insert(0, _step("spec", spec_valid))
-    return [*_after_the_first_open(stages), _serving(conditions)]
+        steps.insert(0, _step("spec", spec_valid))
+    way = _in_order([*steps, _rollout(conditions.get("Progressing"), active, target)])
+    return [*way, _serving(conditions)]
 
 
-def _after_the_first_open(stages: list[Stage]) -> list[Stage]:
-    """Nothing can run or fail behind a stage that is not done: there it waits."""
+def _in_order(stages: list[Stage]) -> list[Stage]:
+    """The stages such that one is at work or broken, those before it are done and those behind it wait.
+
+    A failure that only the rollout reports, such as a missing right, belongs to the first stage that is not
+    done. Of a stage before the one that broke nothing is known until the next attempt.
+    """
+    rollout = stages[-1]
+    broken = next((index for index, stage in enumerate(stages) if stage.state is State.FAILED), None)
+    first_open = next((index for index, stage in enumerate(stages) if stage.state is not State.DONE), len(stages))
+    if broken == len(stages) - 1 and first_open < broken:
+        broken = first_open
+    turn = first_open if broken is None else broken
     shown: list[Stage] = []
-    is_open = False
-    for stage in stages:
-        shown.append(Stage(stage.name, State.WAITING) if is_open else stage)
-        is_open = is_open or stage.state is not State.DONE
+    for index, stage in enumerate(stages):
+        if index > turn:
+            shown.append(Stage(stage.name, State.WAITING))
+        elif index == broken and stage.state is not State.FAILED:
+            shown.append(Stage(stage.name, State.FAILED, rollout.since, None, rollout.reason, rollout.message))
+        elif index < turn and stage.state is not State.DONE:
+            shown.append(Stage(stage.name, State.UNKNOWN))
+        else:
+            shown.append(stage)
     return shown
 
 
