@@ -9,6 +9,8 @@ from pathlib import Path
 
 import onnx
 import pytest
+from onnx import TensorProto, helper
+
 from aimodel_operator.imagebuild import registry
 from aimodel_operator.imagebuild.build import BuildResult, Progress, build
 from aimodel_operator.imagebuild.credentials import DockerConfig
@@ -17,7 +19,6 @@ from aimodel_operator.imagebuild.plan import input_tag
 from aimodel_operator.imagebuild.reference import PinnedImage
 from aimodel_operator.imagebuild.request import BuildRequest, parse
 from fileserver import FileServer, running_fileserver
-from onnx import TensorProto, helper
 from registry import OCI_INDEX, OCI_MANIFEST, Access, RunningRegistry, a_tar, running_registry
 
 BLOB_UPLOAD = "/blobs/uploads/"

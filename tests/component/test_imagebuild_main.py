@@ -1,0 +1,184 @@
+"""The build as the Job runs it: a process of its own, its environment, exit code and termination message."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fileserver import FileServer, running_fileserver
+from registry import RunningRegistry, a_tar, running_registry
+
+ECHO = b'{"delayMilliseconds": 0}'
+OPERATOR = Path(__file__).resolve().parents[2] / "operator"
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with running_fileserver() as files:
+        yield files
+
+
+@pytest.fixture
+def reg(tmp_path: Path) -> Iterator[RunningRegistry]:
+    with running_registry(tmp_path / "registry") as started:
+        yield started
+
+
+def a_request(reg: RunningRegistry, uri: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "model": "echo",
+        "source": {"uri": uri, "digest": None, "format": "Auto"},
+        "repository": f"{reg.address}/team/echo",
+        "base": f"{reg.address}/aimodel/serving@{reg.push_base('aimodel/serving')}",
+        "plainHttpRegistries": [reg.address],
+        "allowedPrivateHosts": ["127.0.0.1"],
+        "limits": {"maxBytes": 1_000_000, "timeoutSeconds": 60},
+    } | changes
+
+
+def start(folder: Path, request: object, **environment: str) -> "subprocess.Popen[str]":
+    (folder / "tmp").mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "aimodel_operator.imagebuild"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(OPERATOR),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": str(folder / "tmp"),
+            "AIMODEL_TERMINATION_LOG": str(folder / "termination-log"),
+            "AIMODEL_BUILD_REQUEST": request if isinstance(request, str) else json.dumps(request),
+        }
+        | environment,
+    )
+
+
+def finish(process: "subprocess.Popen[str]", folder: Path) -> tuple[int, dict[str, Any], str]:
+    with process:
+        output, _ = process.communicate(timeout=120)
+    return process.returncode, json.loads((folder / "termination-log").read_text()), output
+
+
+def test_a_build_ends_with_the_image_in_the_message(reg: RunningRegistry, server: FileServer, tmp_path: Path) -> None:
+    request = a_request(reg, server.put("/echo.tar?X-Sig=s3cret", a_tar({"echo.json": ECHO})))
+
+    code, message, output = finish(start(tmp_path, request), tmp_path)
+
+    assert code == 0, output
+    _, digest = reg.get_manifest("team/echo", message["image"].split("@")[1])
+    assert message == {
+        "image": f"{reg.address}/team/echo@{digest}",
+        "modelDigest": f"sha256:{hashlib.sha256(a_tar({'echo.json': ECHO})).hexdigest()}",
+        "format": "Echo",
+        "reused": False,
+        "seconds": message["seconds"],
+    }
+    assert sorted(message["seconds"]) == ["fetch", "push", "scan"]
+    assert [line.split(":")[0] for line in output.splitlines()[:-1]] == [
+        "fetch",
+        "fetch",
+        "scan",
+        "scan",
+        "push",
+        "push",
+    ]
+    assert "s3cret" not in output
+    assert list((tmp_path / "tmp").iterdir()) == [], "the work folder is gone"
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "code", "reason", "said"),
+    [
+        ("/missing", {}, 1, "ModelNotFound", "HTTP 404"),
+        ("/forbidden", {}, 1, "ModelAccessDenied", "HTTP 403"),
+        ("/away", {}, 75, "BuildFailed", "HTTP 503"),
+        ("/echo.json", {"allowedPrivateHosts": []}, 1, "ModelAccessDenied", "allowedPrivateHosts"),
+        ("/echo.json", {"limits": {"maxBytes": 5, "timeoutSeconds": 60}}, 1, "NoSpaceLeft", "5 bytes"),
+        (
+            "/slow",
+            {"limits": {"maxBytes": 10**7, "timeoutSeconds": 1}},
+            75,
+            "BuildFailed",
+            "1 s; it was at the step fetch",
+        ),
+        ("/short", {}, 75, "BuildFailed", "ended before all of it had come"),
+        ("/model.pkl", {}, 1, "ModelRejected", "pickle"),
+        (
+            "/echo.json",
+            {"repository": "127.0.0.1:1/team/echo", "plainHttpRegistries": ["127.0.0.1:1"]},
+            75,
+            "BuildFailed",
+            "127.0.0.1:1 could not be reached",
+        ),
+        ("/echo.json", {"plainHttpRegistries": []}, 1, "BuildFailed", "AIMODEL_PLAIN_HTTP_REGISTRIES"),
+        ("/echo.json", {"model": "../etc"}, 1, "BuildFailed", "model"),
+        ("/echo.json", {"base": "example.com/base:latest"}, 1, "BuildFailed", "base"),
+    ],
+)
+def test_a_failure_ends_with_its_reason_and_whether_to_try_again(
+    reg: RunningRegistry,
+    server: FileServer,
+    tmp_path: Path,
+    path: str,
+    changes: dict[str, Any],
+    code: int,
+    reason: str,
+    said: str,
+) -> None:
+    server.fail("/forbidden", 403)
+    server.fail("/away", 503)
+    server.put("/echo.json", ECHO)
+    server.stall("/slow", b"{")
+    server.cut_short("/short", b"{", 100)
+    server.put("/model.pkl", b"\x80\x04K\x01.")
+
+    got_code, message, output = finish(
+        start(tmp_path, a_request(reg, f"http://{server.address}{path}", **changes)), tmp_path
+    )
+
+    assert (got_code, message["reason"]) == (code, reason), output
+    assert said in message["message"]
+    assert len(message["message"]) <= 1024
+    assert not reg.exists("/v2/team/echo/tags/list")
+    assert "Traceback" not in output
+
+
+def test_a_request_that_does_not_read_says_which_field_without_its_value(tmp_path: Path) -> None:
+    code, message, _ = finish(start(tmp_path, '{"model": "s3cret"}'), tmp_path)
+
+    assert (code, message["reason"]) == (1, "BuildFailed")
+    assert "source: Field required" in message["message"]
+    assert "s3cret" not in message["message"]
+
+
+def test_a_docker_configuration_that_is_missing_is_said(
+    reg: RunningRegistry, server: FileServer, tmp_path: Path
+) -> None:
+    request = a_request(reg, server.put("/echo.json", ECHO))
+
+    code, message, _ = finish(start(tmp_path, request, DOCKER_CONFIG=str(tmp_path / "nowhere")), tmp_path)
+
+    assert (code, message["reason"]) == (1, "BuildFailed")
+    assert "config.json cannot be read" in message["message"]
+
+
+def test_being_stopped_is_no_verdict_on_the_model(reg: RunningRegistry, server: FileServer, tmp_path: Path) -> None:
+    process = start(tmp_path, a_request(reg, server.stall("/slow", b"{")))
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("fetch: ")
+    process.send_signal(signal.SIGTERM)
+
+    code, message, _ = finish(process, tmp_path)
+
+    assert (code, message["reason"]) == (75, "BuildFailed")
+    assert "stopped at the step fetch" in message["message"]
