@@ -72,6 +72,11 @@ def load(text: str, file: str) -> tuple[list[Document], list[Problem]]:
     loader = _Loader(text)
     try:
         while loader.check_node() and (node := loader.get_node()) is not None:
+            loop = _loop(node, ())
+            if loop is not None:
+                remedy = "write the value out instead of naming the anchor inside itself"
+                problems.append(Problem(file, loop.start_mark.line + 1, "", "contains itself", remedy))
+                continue
             problems += (_twice(file, key) for key in _repeated_keys(node, set()))
             value = loader.construct_document(node)
             if value is not None:
@@ -120,6 +125,19 @@ def _step(node: yaml.Node, step: str | int) -> tuple[yaml.Node, int] | None:
             if key.value == str(step):
                 return value, key.start_mark.line
     return None
+
+
+def _loop(node: yaml.Node, around: tuple[yaml.Node, ...]) -> yaml.Node | None:
+    """A node that contains itself by an alias, which Kubernetes refuses too; None when there is none."""
+    if any(node is outer for outer in around):
+        return node
+    if isinstance(node, yaml.SequenceNode):
+        inner = list(node.value)
+    elif isinstance(node, yaml.MappingNode):
+        inner = [value for _, value in node.value]
+    else:
+        return None
+    return next((loop for child in inner if (loop := _loop(child, (*around, node))) is not None), None)
 
 
 def _repeated_keys(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
