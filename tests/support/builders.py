@@ -36,6 +36,10 @@ class ModelBuilder:
         """The same under another name."""
         return ModelBuilder(name, self.namespace, copy.deepcopy(self.spec))
 
+    def within(self, namespace: str) -> "ModelBuilder":
+        """The same in another namespace."""
+        return ModelBuilder(self.name, namespace, copy.deepcopy(self.spec))
+
     def with_source(self, **source: str | None) -> "ModelBuilder":
         """The same with other source fields; `None` takes a field out."""
         merged = {**self.spec["source"], **source}

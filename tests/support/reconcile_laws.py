@@ -33,7 +33,7 @@ def verdict(model: Obj, kind: str) -> tuple[str, str]:
 
 async def served(world: World, replicas: int = 1) -> str:
     """Bring the small model to Ready; returns its revision."""
-    await world.create_model(a_model().with_spec(replicas=replicas).build())
+    await world.create_model(a_model().within(world.namespace).with_spec(replicas=replicas).build())
     await world.settle()
     await world.finish_build(image=IMAGE)
     await world.settle()
@@ -44,7 +44,7 @@ async def served(world: World, replicas: int = 1) -> str:
 
 
 async def test_new_model_starts_one_build_and_says_so(world: World) -> None:
-    await world.create_model(a_model().build())
+    await world.create_model(a_model().within(world.namespace).build())
     model = await world.settle()
     (job,) = (await world.objects(JOB)).values()
     assert job["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
@@ -59,7 +59,7 @@ async def test_built_model_gets_a_revision_with_deployment_and_services(world: W
     model = await world.settle()
     assert verdict(model, "Ready") == ("True", "Serving")
     assert model["status"]["active"]["modelDigest"] == DIGEST
-    assert model["status"]["url"] == "grpc://digits.default.svc:8001"
+    assert model["status"]["url"] == f"grpc://digits.{world.namespace}.svc:8001"
     deployment = (await world.objects(DEPLOYMENT))[revision]
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == IMAGE
     services = await world.objects(SERVICE)
@@ -96,8 +96,8 @@ async def test_restarted_operator_writes_nothing(world: World) -> None:
 
 
 async def test_built_image_is_found_again_without_a_build(world: World) -> None:
-    world.images.known[f"{world.settings.registry}/default/digits"] = Artefact(IMAGE, DIGEST, "ONNX")
-    await world.create_model(a_model().build())
+    world.images.known[f"{world.settings.registry}/{world.namespace}/digits"] = Artefact(IMAGE, DIGEST, "ONNX")
+    await world.create_model(a_model().within(world.namespace).build())
     await world.settle()
     assert await world.objects(JOB) == {}
     assert len(await world.objects(DEPLOYMENT)) == 1
@@ -160,7 +160,7 @@ async def test_failed_build_names_its_reason_and_old_version_serves(world: World
 
 
 async def test_failed_build_is_tried_again_later_and_counts(world: World) -> None:
-    await world.create_model(a_model().build())
+    await world.create_model(a_model().within(world.namespace).build())
     await world.settle()
     await world.fail_build("BuildFailed", "The registry does not answer.")
     await world.settle()
@@ -206,7 +206,7 @@ async def test_foreign_object_is_left_alone_and_named(world: World) -> None:
         "spec": {"selector": {"app": "somebody"}, "ports": [{"port": 80}]},
     }
     await world.create(foreign)
-    await world.create_model(a_model().build())
+    await world.create_model(a_model().within(world.namespace).build())
     await world.settle()
     await world.finish_build(image=IMAGE)
     model = await world.settle()
@@ -236,7 +236,7 @@ async def test_deleted_child_comes_back(world: World) -> None:
 
 
 async def test_old_revisions_are_pruned_to_the_limit(world: World) -> None:
-    await world.create_model(a_model().with_spec(revisionHistoryLimit=1).build())
+    await world.create_model(a_model().within(world.namespace).with_spec(revisionHistoryLimit=1).build())
     await world.settle()
     await world.finish_build(image=IMAGE)
     for limit in (10, 20, 30, 40):

@@ -34,11 +34,10 @@ class FakeImages:
 class World(ABC):
     """One cluster, one operator without its own loop: `settle` runs passes until nothing is left to write."""
 
-    namespace = "default"
-
-    def __init__(self, cluster: Cluster, settings: Settings = SETTINGS) -> None:
+    def __init__(self, cluster: Cluster, namespace: str = "default", settings: Settings = SETTINGS) -> None:
         self.cluster = cluster
         self.images = FakeImages()
+        self.namespace = namespace
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.settings = settings
         self.restart_operator()
