@@ -3,7 +3,10 @@
 //! Called by the engines while they load. A library is never closed: engines start threads and
 //! register thread-locals that would outlive it. Every symbol is resolved at load, so that a
 //! missing one is a load failure and never a failed request.
-#![allow(unsafe_code, reason = "dlopen and dlsym are the one way to reach an engine's C API")]
+#![allow(
+    unsafe_code,
+    reason = "dlopen and dlsym are the one way to reach an engine's C API"
+)]
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +45,9 @@ pub struct LeakedLibrary {
 
 impl LeakedLibrary {
     /// Opens `path` with every symbol bound now and none shared with other libraries.
+    ///
+    /// # Errors
+    /// When the path is relative or the loader refuses the file.
     pub fn open(path: &Path) -> Result<Self, DlError> {
         if !path.is_absolute() {
             return Err(DlError::Relative(path.to_owned()));
@@ -49,18 +55,30 @@ impl LeakedLibrary {
         // SAFETY: running a library's constructors is what the caller asks for; the path is
         // absolute, comes from the operator's configuration and not from a request.
         let opened = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
-        let library = opened.map_err(|source| DlError::Open { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), library: Box::leak(Box::new(library)) })
+        let library = opened.map_err(|source| DlError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            library: Box::leak(Box::new(library)),
+        })
     }
 
     /// Resolves `symbol` as a `T`, which must be a function pointer type.
+    ///
+    /// # Errors
+    /// When the library lacks it.
     ///
     /// # Safety
     /// `T` must be the type that the library's C header gives the symbol.
     pub unsafe fn symbol<T: Copy>(&self, symbol: &'static str) -> Result<T, DlError> {
         // SAFETY: the caller vouches for `T`; the library is leaked, so the pointer stays valid.
         let found = unsafe { self.library.get::<T>(symbol.as_bytes()) };
-        found.map(|s| *s).map_err(|_| DlError::Symbol { path: self.path.clone(), symbol })
+        found.map(|s| *s).map_err(|_| DlError::Symbol {
+            path: self.path.clone(),
+            symbol,
+        })
     }
 }
 
@@ -77,6 +95,9 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let error = LeakedLibrary::open(Path::new("/nonexistent/libonnxruntime.so")).unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/libonnxruntime.so"), "{error}");
+        assert!(
+            error.to_string().contains("/nonexistent/libonnxruntime.so"),
+            "{error}"
+        );
     }
 }

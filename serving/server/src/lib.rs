@@ -1,9 +1,17 @@
 //! The serving pod: one process that loads a model and answers the Open Inference Protocol.
 //!
-//! The path of a request: `service` → `aimodel_wire::oip::decode` → `admit` → `batch` → `engine` →
+//! The path of a request: `service` → `aimodel_wire::oip::decode` → `batch` → `engine` →
 //! `batch::split` → `aimodel_wire::oip::encode`.
 
 #![deny(unsafe_code)]
 
 pub mod batch;
+pub mod config;
+pub mod cpu;
+pub mod dl;
 pub mod engine;
+pub mod fatal;
+pub mod metrics;
+pub mod process;
+pub mod repository;
+pub mod server;

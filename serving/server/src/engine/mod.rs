@@ -3,6 +3,12 @@
 //! The worker pulls jobs, makes a `Batch` of them and calls `run`; engines know neither gRPC nor
 //! tokio, and never see a request of zero rows.
 
+pub mod echo;
+pub mod load;
+pub mod ort;
+pub mod warmup;
+pub mod worker;
+
 use aimodel_wire::{EngineFailure, InferError, ModelSignature, Tensor};
 use thiserror::Error;
 

@@ -19,7 +19,15 @@ macro_rules! opaque {
     )*};
 }
 opaque!(
-    Status, Env, Session, SessionOptions, RunOptions, Value, TypeInfo, TensorInfo, Allocator,
+    Status,
+    Env,
+    Session,
+    SessionOptions,
+    RunOptions,
+    Value,
+    TypeInfo,
+    TensorInfo,
+    Allocator,
     CudaOptions
 );
 
@@ -146,7 +154,10 @@ mod tests {
 
     #[test]
     fn slots_rise_and_none_is_used_twice() {
-        assert!(USED.windows(2).all(|pair| pair[0].0 < pair[1].0), "{USED:?}");
+        assert!(
+            USED.windows(2).all(|pair| pair[0].0 < pair[1].0),
+            "{USED:?}"
+        );
     }
 
     #[test]
@@ -160,7 +171,10 @@ mod tests {
     fn a_slot_is_one_pointer_and_api_base_is_two() {
         assert_eq!(size_of::<Slot>(), size_of::<unsafe extern "C" fn()>());
         assert_eq!(size_of::<ApiBase>(), 2 * size_of::<Slot>());
-        assert_eq!(std::mem::offset_of!(ApiBase, get_version_string), size_of::<Slot>());
+        assert_eq!(
+            std::mem::offset_of!(ApiBase, get_version_string),
+            size_of::<Slot>()
+        );
         assert_eq!(size_of::<Api>(), USED.len() * size_of::<Slot>());
     }
 

@@ -1,0 +1,387 @@
+//! The process: wires sockets, engine thread, admin thread and signals, from start to drain.
+//!
+//! Called by `main`. The ports are open before the model is loaded, so that health can say so; the
+//! engine thread makes the engine itself, because a session belongs to one thread.
+
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use aimodel_wire::{InferError, ModelSignature, oip::ModelIdentity};
+use tokio::{
+    runtime::{self, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
+
+use crate::{
+    batch::{self, Policy, Queue},
+    config::Config,
+    cpu::{self, ThreadPlan},
+    engine::{
+        load::{LoadedEngine, load},
+        worker::{Dead, Heartbeat, Worker},
+    },
+    fatal::{self, Fatal, Reason},
+    metrics::{Gauges, Metrics, ModelInfo},
+    repository::{self, Found},
+    server::{
+        accept::{Limits, Port},
+        admin,
+        drain::{Connections, DrainTimes, Lifecycle, Phase, drain},
+        layer::{Front, Predictions},
+        load::{Load, Reading},
+        routes,
+        service::{Inference, Served},
+        tasks,
+    },
+};
+
+/// Bytes of inputs that may wait for the engine.
+const QUEUE_BYTES: usize = 64 << 20;
+/// Full batches that may wait for the engine.
+const QUEUE_BATCHES: usize = 4;
+
+/// What the threads of the process share.
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    identity: ModelIdentity,
+    lifecycle: Lifecycle,
+    connections: Connections,
+    load: Arc<Load>,
+    metrics: Arc<Metrics>,
+    heartbeat: Arc<Heartbeat>,
+    inference: Arc<Inference>,
+    boot_id: String,
+}
+
+/// What the engine thread tells the supervisor.
+struct Reports {
+    loaded: oneshot::Sender<Result<Served, Fatal>>,
+    ended: oneshot::Sender<Dead>,
+}
+
+/// Serves until SIGTERM, drains and returns; an error is a fatal end.
+///
+/// # Errors
+/// When there is nothing to serve, or the engine ended.
+pub fn run(config: Config) -> Result<(), Fatal> {
+    let found = repository::find(&config.models, config.engine)
+        .map_err(|error| Fatal::new(Reason::ModelLoadFailed, error.to_string()))?;
+    let plan = ThreadPlan::for_cpus(config.cpus.unwrap_or_else(cpu::available));
+    let listener = |port| bind(&config, port);
+    let (grpc, admin, health) = (
+        listener(config.grpc_port)?,
+        listener(config.admin_port)?,
+        listener(config.health_port)?,
+    );
+    let runtime = runtime(plan).map_err(|error| broken("cannot start the runtime", &error))?;
+    let shared = Arc::new(Shared::new(config, &found));
+    fatal::watch_for_crashes(&shared.config.termination_log, &shared.describe());
+    admin::start(admin, shared.clone())
+        .map_err(|error| broken("cannot start the admin thread", &error))?;
+    let result = runtime.block_on(async {
+        shared.open(grpc, true)?;
+        shared.open(health, false)?;
+        let (reports, loaded, ended) = Reports::new();
+        start_engine(shared.clone(), plan, found, reports)?;
+        shared.supervise(loaded, ended).await
+    });
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    result
+}
+
+fn bind(config: &Config, port: u16) -> Result<TcpListener, Fatal> {
+    let address = SocketAddr::new(config.bind, port);
+    let listener = TcpListener::bind(address)
+        .map_err(|error| broken(&format!("cannot listen on {address}"), &error))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(|error| broken("cannot set up a listener", &error))?;
+    Ok(listener)
+}
+
+fn runtime(plan: ThreadPlan) -> io::Result<Runtime> {
+    let mut builder = if plan.io == 1 {
+        runtime::Builder::new_current_thread()
+    } else {
+        let mut builder = runtime::Builder::new_multi_thread();
+        builder.worker_threads(plan.io);
+        builder
+    };
+    builder.enable_all().thread_name("io").build()
+}
+
+fn broken(what: &str, error: &io::Error) -> Fatal {
+    Fatal::new(Reason::ContainerCrashed, format!("{what}: {error}"))
+}
+
+impl Reports {
+    fn new() -> (
+        Self,
+        oneshot::Receiver<Result<Served, Fatal>>,
+        oneshot::Receiver<Dead>,
+    ) {
+        let (loaded, loaded_receiver) = oneshot::channel();
+        let (ended, ended_receiver) = oneshot::channel();
+        (Self { loaded, ended }, loaded_receiver, ended_receiver)
+    }
+}
+
+fn start_engine(
+    shared: Arc<Shared>,
+    plan: ThreadPlan,
+    found: Found,
+    reports: Reports,
+) -> Result<(), Fatal> {
+    let thread = thread::Builder::new().name("engine".to_owned());
+    let run = move || run_engine(&shared, plan, &found, reports);
+    thread
+        .spawn(run)
+        .map_err(|error| broken("cannot start the engine thread", &error))?;
+    Ok(())
+}
+
+/// The engine thread: load, report, work, report the end.
+fn run_engine(shared: &Shared, plan: ThreadPlan, found: &Found, reports: Reports) {
+    let loaded = match load(&shared.config, plan.intra_op, &found.files) {
+        Ok(loaded) => loaded,
+        Err(fatal) => return drop(reports.loaded.send(Err(fatal))),
+    };
+    let worker = shared.worker(loaded, reports.loaded);
+    if let Err(dead) = worker.run() {
+        shared.lifecycle.engine_died();
+        drop(reports.ended.send(dead));
+    }
+}
+
+impl Shared {
+    fn new(config: Config, found: &Found) -> Self {
+        let name = config
+            .model_name
+            .clone()
+            .unwrap_or_else(|| found.name.clone());
+        let identity = ModelIdentity {
+            name,
+            version: found.version.clone(),
+        };
+        let lifecycle = Lifecycle::default();
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/uuid");
+        Self {
+            metrics: Arc::new(Metrics::new(&identity.name)),
+            inference: Arc::new(Inference::new(
+                identity.clone(),
+                lifecycle.clone(),
+                config.revision.as_deref(),
+                config.timeout,
+            )),
+            connections: Connections::new(config.max_connections),
+            load: Arc::default(),
+            heartbeat: Arc::default(),
+            boot_id: boot_id.unwrap_or_default().trim().to_owned(),
+            identity,
+            lifecycle,
+            config,
+        }
+    }
+
+    /// What runs here, in words.
+    fn describe(&self) -> String {
+        let ModelIdentity { name, version } = &self.identity;
+        let revision = self.config.revision.as_deref().unwrap_or("none");
+        format!("model '{name}' of version '{version}', revision '{revision}'")
+    }
+
+    /// Opens a gRPC port: with inference, or with health alone.
+    fn open(&self, listener: TcpListener, with_inference: bool) -> Result<(), Fatal> {
+        let failed = |error: &io::Error| broken("cannot open a port", error);
+        let address = listener.local_addr().map_err(|error| failed(&error))?;
+        let listener =
+            tokio::net::TcpListener::from_std(listener).map_err(|error| failed(&error))?;
+        let mut routes = vec![routes::health(&self.lifecycle, &self.identity.name)];
+        let mut predictions = None;
+        if with_inference {
+            let inference = self.inference.clone();
+            routes.push(routes::inference(inference.clone()));
+            routes.extend(routes::reflection().map_err(|error| {
+                Fatal::new(Reason::ContainerCrashed, format!("reflection: {error}"))
+            })?);
+            let (load, metrics) = (self.load.clone(), self.metrics.clone());
+            predictions = Some(Predictions {
+                inference,
+                load,
+                most: self.config.max_in_flight,
+                metrics,
+            });
+        }
+        tracing::info!(%address, inference = with_inference, "listening");
+        let config = &self.config;
+        let port = Port {
+            listener,
+            service: Front::new(predictions, routes),
+            limits: Limits::new(
+                config.connection_age,
+                cpu::memory_limit(),
+                config.max_connections,
+            ),
+            connections: self.connections.clone(),
+            lifecycle: self.lifecycle.clone(),
+        };
+        drop(tasks::spawn(port.serve()));
+        Ok(())
+    }
+
+    /// Makes queue and worker of a loaded engine, and reports what is served.
+    fn worker(
+        &self,
+        loaded: LoadedEngine,
+        report: oneshot::Sender<Result<Served, Fatal>>,
+    ) -> Worker {
+        let signature: Arc<ModelSignature> = Arc::new(loaded.engine.signature().clone());
+        let rows = signature.max_rows().map_or(1, std::num::NonZeroUsize::get);
+        let policy = Policy {
+            max_rows: rows,
+            max_bytes: QUEUE_BYTES,
+            max_delay: self.config.max_delay,
+        };
+        let limits = batch::Limits {
+            rows: (QUEUE_BATCHES * rows).max(self.config.max_in_flight),
+            size_bytes: QUEUE_BYTES,
+        };
+        let queue = Arc::new(Queue::new(policy, limits));
+        self.metrics.describe(&ModelInfo {
+            model: self.identity.name.clone(),
+            version: self.identity.version.clone(),
+            revision: self.config.revision.clone().unwrap_or_default(),
+            engine: loaded.description,
+            device: self.config.device.as_str(),
+        });
+        let served = Served::new(signature.clone(), queue.clone(), loaded.platform);
+        drop(report.send(Ok(served)));
+        Worker {
+            engine: loaded.engine,
+            signature,
+            queue,
+            metrics: self.metrics.clone(),
+            heartbeat: self.heartbeat.clone(),
+            failures: 0,
+        }
+    }
+
+    /// From loading to the last connection.
+    async fn supervise(
+        &self,
+        loaded: oneshot::Receiver<Result<Served, Fatal>>,
+        mut ended: oneshot::Receiver<Dead>,
+    ) -> Result<(), Fatal> {
+        let failed = |error: io::Error| broken("cannot watch for signals", &error);
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let served = tokio::select! {
+            // Nothing was promised yet, so there is nothing to finish.
+            () = either(&mut terminate, &mut interrupt) => return Ok(()),
+            loaded = loaded => loaded.unwrap_or_else(|_| {
+                Err(Fatal::new(Reason::ModelLoadFailed, "the engine panicked while it was loading"))
+            })?,
+        };
+        let signature = &served.signature;
+        tracing::info!(model = self.describe(), ?signature, "ready");
+        self.inference.serve(served);
+        self.lifecycle.advance(Phase::Serving);
+        let mut times = DrainTimes {
+            accept: self.config.drain,
+            grace: self.config.grace,
+        };
+        let dead = tokio::select! {
+            () = either(&mut terminate, &mut interrupt) => None,
+            dead = &mut ended => {
+                times.accept = Duration::ZERO;
+                dead.ok()
+            }
+        };
+        tracing::info!(dead = dead.is_some(), "draining");
+        let clean = drain(&self.lifecycle, &self.connections, times, || {
+            self.fail_queued();
+        })
+        .await;
+        tracing::info!(clean, "drained");
+        match dead.or_else(|| ended.try_recv().ok()) {
+            Some(Dead(why)) => Err(Fatal::new(
+                Reason::ModelCrashed,
+                format!("{}: {why}", self.describe()),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn fail_queued(&self) {
+        let Some(served) = self.inference.served() else {
+            return;
+        };
+        for job in served.queue.close() {
+            let why = "the process is stopping; ask another replica";
+            job.answer(Err(InferError::Unavailable(why.to_owned())));
+        }
+    }
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}
+
+impl admin::Source for Shared {
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn gauges(&self) -> Gauges {
+        Gauges {
+            in_flight: self.load.read().in_flight,
+            queued_rows: self
+                .inference
+                .served()
+                .map_or(0, |served| served.queue.rows()),
+            ready: self.lifecycle.state().is_ready(),
+            connections: self.connections.open(),
+        }
+    }
+
+    fn liveness(&self) -> Result<(), &'static str> {
+        if self.lifecycle.state().is_live() {
+            Ok(())
+        } else {
+            Err("a batch runs for too long")
+        }
+    }
+
+    fn readiness(&self) -> Result<(), &'static str> {
+        let state = self.lifecycle.state();
+        match state.phase {
+            Phase::Loading => Err("the model is being loaded"),
+            Phase::Serving if state.dead => Err("the engine ended"),
+            Phase::Serving => Ok(()),
+            _ => Err("draining"),
+        }
+    }
+
+    fn load(&self) -> Reading {
+        self.load.read()
+    }
+
+    fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+
+    fn watch(&self) {
+        self.lifecycle
+            .set_stuck(self.heartbeat.running_for() > self.config.stuck_after);
+    }
+}

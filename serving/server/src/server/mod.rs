@@ -1,0 +1,13 @@
+//! Sockets and protocols: `accept` → `layer` → `service`, with `health`, `admin` and `drain` beside.
+
+pub mod accept;
+pub mod admin;
+mod codec;
+mod deadline;
+pub mod drain;
+pub mod health;
+pub mod layer;
+pub mod load;
+pub mod routes;
+pub mod service;
+pub mod tasks;
