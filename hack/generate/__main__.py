@@ -1,31 +1,28 @@
-"""Command line of the generator: `python -m hack.generate [--check]`, from the root of the checkout."""
+"""Command line of the generator: `python -m hack.generate [--check]`."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from hack.generate.files import outputs
+from hack.generate.files import stale, write
+
+ROOT = Path(__file__).parents[2]
 
 
 def main() -> int:
-    """Write the files, or with --check only name those that are not current; 1 when there are any."""
-    parser = argparse.ArgumentParser(prog="python -m hack.generate", description=__doc__)
+    """Write the files that are not current, or with --check name them and return 1."""
+    parser = argparse.ArgumentParser(prog="python -m hack.generate", description="Generate CRD and API pages.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is not current")
-    check = parser.parse_args().check
-    root = Path(__file__).parents[2]
-    stale = {path: text for path, text in outputs().items() if not _is_current(root / path, text)}
-    for path, text in stale.items():
-        if check:
+    is_check = parser.parse_args().check
+    found = stale(ROOT)
+    if is_check:
+        for path in found:
             print(f"{path} is not current: run `python -m hack.generate` and commit it", file=sys.stderr)
-            continue
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text, encoding="utf-8")
+        return 1 if found else 0
+    write(ROOT, found)
+    for path in found:
         print(f"wrote {path}")
-    return 1 if check and stale else 0
-
-
-def _is_current(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text(encoding="utf-8") == text
+    return 0
 
 
 if __name__ == "__main__":

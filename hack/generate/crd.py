@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import yaml
+
 from aimodel_operator import api
 from aimodel_operator.api.model import NAME_RULE
-
 from hack.generate.schema import Schema, structural
 
 CRD_NAME = f"{api.PLURAL}.{api.GROUP}"

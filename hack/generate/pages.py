@@ -8,7 +8,6 @@ from typing import Any
 
 from aimodel_operator import api
 from aimodel_operator.api.schema import VALIDATIONS
-
 from hack.generate.crd import COLUMNS
 from hack.generate.schema import Schema
 

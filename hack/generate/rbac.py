@@ -20,6 +20,4 @@ def rules_file() -> str:
 
 
 def _as_rules(rules: Sequence[Rule]) -> list[dict[str, list[str]]]:
-    return [
-        {"apiGroups": [rule.group], "resources": list(rule.resources), "verbs": list(rule.verbs)} for rule in rules
-    ]
+    return [{"apiGroups": [rule.group], "resources": list(rule.resources), "verbs": list(rule.verbs)} for rule in rules]

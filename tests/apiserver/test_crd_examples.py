@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from aimodel_operator import api
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -88,13 +88,16 @@ class ListMap:
 class _Quantity:
     """Takes an int or a string, keeps the string; an int-or-string in the CRD."""
 
+    max_length = 32
     message = "must be a quantity such as 500m, 2 or 1Gi; correct the number or its unit"
 
     @classmethod
     def check(cls, value: Any) -> str:
-        if isinstance(value, bool) or not isinstance(value, int | str) or not quantity.is_quantity(str(value)):
-            raise ValueError(cls.message)
-        return str(value)
+        """Return the quantity as a string, or raise ValueError with the message."""
+        text = str(value)
+        if type(value) in {int, str} and len(text) <= cls.max_length and quantity.is_quantity(text):
+            return text
+        raise ValueError(cls.message)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -103,7 +106,7 @@ class _Quantity:
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
         rule = {"rule": f"string(self).matches('{quantity.FORM}')", "message": cls.message}
-        return {"x-kubernetes-int-or-string": True, "maxLength": 32, VALIDATIONS: [rule]}
+        return {"x-kubernetes-int-or-string": True, "maxLength": cls.max_length, VALIDATIONS: [rule]}
 
 
 Quantity = Annotated[str, _Quantity]

@@ -179,7 +179,7 @@ class EnvVar(Part):
     name: EnvName = Field(description="Name of the variable. AIMODEL_*, LD_* and PYTHON* are refused.")
     value: Annotated[str, Field(max_length=4096)] | None = Field(
         default=None,
-        description="Value as plain text, not for secrets. $(NAME) is replaced as in any container.",
+        description="Value, taken as it is: $(NAME) is not replaced. Not for secrets.",
     )
     secret_key_ref: SecretKeyRef | None = Field(
         default=None, description="Takes the value from a key of a Secret in the namespace of the AIModel."
