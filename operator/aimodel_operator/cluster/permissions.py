@@ -15,16 +15,17 @@ class Rule:
     verbs: tuple[str, ...]
 
 
-_CHILD_VERBS = ("get", "list", "watch", "create", "patch", "delete")
+_READ = ("get", "list", "watch")
 
 MODEL_RULES: tuple[Rule, ...] = (
-    Rule("aimodel.dev", ("aimodels",), ("get", "list", "watch")),
+    Rule("aimodel.dev", ("aimodels",), ("list", "watch")),
     Rule("aimodel.dev", ("aimodels/status",), ("patch",)),
     Rule("aimodel.dev", ("aimodels/finalizers",), ("update",)),  # for blockOwnerDeletion in owner references
-    Rule("apps", ("controllerrevisions", "deployments"), _CHILD_VERBS),
-    Rule("batch", ("jobs",), _CHILD_VERBS),
-    Rule("", ("serviceaccounts", "services"), _CHILD_VERBS),
-    Rule("", ("pods",), ("get", "list", "watch")),
+    Rule("apps", ("controllerrevisions",), (*_READ, "create", "delete")),  # immutable
+    Rule("apps", ("deployments",), (*_READ, "create", "patch", "delete")),
+    Rule("batch", ("jobs",), (*_READ, "create", "delete")),  # immutable
+    Rule("", ("serviceaccounts", "services"), (*_READ, "create", "patch")),  # deleted by their owner references
+    Rule("", ("pods",), ("list", "watch")),
     Rule("events.k8s.io", ("events",), ("create",)),
 )
 """Needed in every namespace with AIModels."""
