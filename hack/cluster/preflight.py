@@ -76,9 +76,7 @@ def install(absent: list[Program]) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step(f"apt-get install {' '.join(packages)}"):
         for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
-            done = subprocess.run(
-                [apt, "-qq", *command], env=environment, capture_output=True, text=True, check=False
-            )
+            done = subprocess.run([apt, "-qq", *command], env=environment, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise PreflightError(f"{describe(absent)}\napt-get said: {done.stderr.strip()[-2000:]}")
 

@@ -30,7 +30,7 @@ COMPONENTS = (
     "kube-proxy",
     "kubectl",
 )
-LINKED = ("kubectl", "helm")
+LINKED = ("kubectl", "helm", "kubernetes", "containerd", "registry", "coredns", "kwok")
 _VERSION = "-X k8s.io/component-base/version."
 _VERSION_FLAGS = (
     f"{_VERSION}gitVersion={KUBERNETES} {_VERSION}gitMajor=1 "
