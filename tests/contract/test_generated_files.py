@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from aimodel_operator import api
 
+from aimodel_operator import api
 from hack.generate.files import CHART_TEMPLATE, outputs
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
-from aimodel_operator import api
 from pydantic import ValidationError
+
+from aimodel_operator import api
 
 TABLE = yaml.safe_load((Path(__file__).parents[1] / "apiserver/refused_specs.yaml").read_text(encoding="utf-8"))
 URI = "https://models.example.com/digits/3/model.onnx"

@@ -4,10 +4,11 @@ import re
 from decimal import Decimal
 
 import pytest
-from aimodel_operator import api
-from aimodel_operator.api import names
 from hypothesis import given
 from hypothesis import strategies as st
+
+from aimodel_operator import api
+from aimodel_operator.api import names
 
 MODEL = api.AIModel(
     name="digits",
