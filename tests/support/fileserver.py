@@ -35,19 +35,19 @@ class FileServer:
 
     def put(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> str:
         """Serves the bytes; the URI."""
-        return self._serve(path, 200, body, {"Content-Length": str(len(body)), **(headers or {})})
+        return self.serve(path, 200, body, {"Content-Length": str(len(body)), **(headers or {})})
 
     def redirect(self, path: str, location: str, status: int = 302) -> str:
         """Sends on to another URI."""
-        return self._serve(path, status, b"", {"Location": location, "Content-Length": "0"})
+        return self.serve(path, status, b"", {"Location": location, "Content-Length": "0"})
 
     def fail(self, path: str, status: int) -> str:
         """Answers with a status and no body."""
-        return self._serve(path, status, b"", {"Content-Length": "0"})
+        return self.serve(path, status, b"", {"Content-Length": "0"})
 
     def cut_short(self, path: str, body: bytes, promised_bytes: int) -> str:
         """Promises more bytes than come, then closes the connection."""
-        return self._serve(path, 200, body, {"Content-Length": str(promised_bytes)})
+        return self.serve(path, 200, body, {"Content-Length": str(promised_bytes)})
 
     def stall(self, path: str, body: bytes) -> str:
         """Sends these bytes of an endless body and then nothing until the server stops."""
@@ -70,7 +70,8 @@ class FileServer:
         self.answers[path] = answer
         return f"http://{self.address}{path}"
 
-    def _serve(self, path: str, status: int, body: bytes, headers: Mapping[str, str]) -> str:
+    def serve(self, path: str, status: int, body: bytes, headers: Mapping[str, str]) -> str:
+        """Answers with exactly this; the URI."""
         self.answers[path] = lambda handler: _send(handler, status, body, headers)
         return f"http://{self.address}{path}"
 
