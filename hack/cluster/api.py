@@ -42,11 +42,13 @@ class ApiClient:
             raise ClusterError(f"GET {path}: {status} {body[:300]}")
         return dict(json.loads(body))
 
-    def create(self, path: str, manifest: dict[str, Any]) -> None:
+    def create(self, collection: str, manifest: dict[str, Any]) -> None:
         """Create the object; one that is already there stays as it is."""
-        status, body = self._call("POST", path, json.dumps(manifest))
+        if self.answers(f"{collection}/{manifest['metadata']['name']}"):
+            return
+        status, body = self._call("POST", collection, json.dumps(manifest))
         if status not in (http.client.CREATED, CONFLICT):
-            raise ClusterError(f"POST {path}: {status} {body[:300]}")
+            raise ClusterError(f"POST {collection}: {status} {body[:300]}")
 
     def answers(self, path: str) -> bool:
         """Whether `path` is answered with 200."""
