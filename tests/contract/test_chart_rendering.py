@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+
 from aimodel_operator import settings
 from aimodel_operator.cluster import permissions
-
 from hack.cluster import tools
 
 CHART = Path(__file__).parents[2] / "charts" / "aimodel-operator"
@@ -78,7 +78,7 @@ def test_lint_finds_nothing_in_strict_mode(helm: Path):
 def test_the_operator_reads_what_the_chart_sets(helm: Path):
     documents = render(
         helm,
-        fetch={"allowedPrivateHosts": ["models.demo.svc", "10.1.2.3:8080"], "maxBytes": 9_000_000_000},
+        fetch={"allowedPrivateHosts": ["models.demo.svc", "10.1.2.3", "fd00::1"], "maxBytes": 9_000_000_000},
         build={"timeoutSeconds": 90},
         watchNamespaces=["a", "b"],
         log={"format": "text"},
@@ -96,7 +96,7 @@ def test_the_operator_reads_what_the_chart_sets(helm: Path):
         namespace="aimodel-system",
         pod_name="aimodel-operator-x",
         plain_http_registries=("10.64.192.2:5000",),
-        allowed_private_hosts=("models.demo.svc", "10.1.2.3:8080"),
+        allowed_private_hosts=("models.demo.svc", "10.1.2.3", "fd00::1"),
         watch_namespaces=("a", "b"),
         log_format="text",
         build_timeout_s=90,
@@ -204,6 +204,7 @@ def test_a_value_without_a_default_is_asked_for_by_name(helm: Path, missing: str
         ("serving.image", {"serving": {"image": f"ghcr.io/x/serving@{DIGEST[:-1]}"}}),
         ("registry.prefix", {"registry": {"prefix": "https://ghcr.io/x"}}),
         ("registry.plainHttp", {"registry": VALUES["registry"] | {"plainHttp": ["http://a:5000"]}}),
+        ("fetch.allowedPrivateHosts", {"fetch": {"allowedPrivateHosts": ["models.demo.svc:8000"]}}),
         ("fetch.maxBytes", {"fetch": {"maxBytes": "4Gi"}}),
         ("build.timeoutSeconds", {"build": {"timeoutSeconds": 0}}),
         ("watchNamespaces", {"watchNamespaces": ["Team_A"]}),
