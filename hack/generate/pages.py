@@ -23,7 +23,7 @@ REASONS_INTRODUCTION = """# Reasons
 
 The column `Reason` of `kubectl get aimodel` says in one word what is the matter; the message of the condition
 (`kubectl describe aimodel NAME`) says with which object. When several hold, the one that comes first here is
-reported.
+reported. What failed is tried again by itself in growing intervals: once the cause is gone, nothing more is to do.
 """
 SCALE = """## Scale
 

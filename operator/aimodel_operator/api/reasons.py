@@ -85,8 +85,8 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
         ),
         Reason.BUILD_FAILED: Explanation(
             "The Job that packs the model into an image failed for a cause of its own or ran out of time.",
-            "Read the message, then `kubectl logs job/JOB` with the Job it names. Any change of the spec, or "
-            "deleting the Job, starts it again.",
+            "Read the message, then `kubectl logs job/JOB` with the Job it names. To try again at once instead of "
+            "waiting for the next attempt, delete that Job.",
         ),
         Reason.REGISTRY_DENIED: Explanation(
             "The registry refused the push or the look-up of the model's image.",
