@@ -6,7 +6,8 @@ were made. Reads OCI and Docker schema 2, always writes OCI (only that has annot
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,31 +76,28 @@ def is_index(media_type: str) -> bool:
 
 def pick_platform(index: bytes, base: PinnedImage) -> str:
     """The digest of the index's linux/amd64 image."""
-    for entry in _read(index, base).get("manifests", []):
-        platform = entry.get("platform", {})
-        if (platform.get("os"), platform.get("architecture")) == _PLATFORM:
-            return _digest(entry, base)
+    with _reading(base):
+        for entry in json.loads(index)["manifests"]:
+            platform = entry.get("platform") or {}
+            if (platform.get("os"), platform.get("architecture")) == _PLATFORM:
+                return _digest(entry)
     raise RegistryError(f"The base image {base} has no variant for {'/'.join(_PLATFORM)}; use another base.")
 
 
 def read_base(manifest: bytes, base: PinnedImage) -> BaseImage:
-    """Raises RegistryError for an image with layers that cannot be copied."""
-    document = _read(manifest, base)
-    try:
-        config, layers = document["config"], document["layers"]
-        return BaseImage(_blob(config, base), tuple(_layer(entry, base) for entry in layers))
-    except (KeyError, TypeError) as exc:
-        raise RegistryError(f"The manifest of the base image {base} is not one of a container image.") from exc
+    """Raises RegistryError for what is no image, or has layers that cannot be copied."""
+    with _reading(base):
+        document = json.loads(manifest)
+        return BaseImage(_blob(document["config"]), tuple(_layer(entry) for entry in document["layers"]))
 
 
 def append_to_config(config: bytes, layer: NewLayer, base: PinnedImage) -> bytes:
     """The base's config with the layer's diff ID (its digest: it is not compressed) and a history entry."""
-    document = _read(config, base)
-    root = document.get("rootfs", {})
-    added = {"created_by": "aimodel imagebuild", "comment": "model files"}
-    document["rootfs"] = {"type": "layers", "diff_ids": [*root.get("diff_ids", []), layer.digest]}
-    document["history"] = [*document.get("history", []), added]
-    return _written(document)
+    with _reading(base):
+        document = json.loads(config)
+        added = {"created_by": "aimodel imagebuild", "comment": "model files"}
+        root = {"type": "layers", "diff_ids": [*document["rootfs"]["diff_ids"], layer.digest]}
+        return _written({**document, "rootfs": root, "history": [*document.get("history", []), added]})
 
 
 def manifest(base: BaseImage, base_digest: str, config: bytes, layer: NewLayer, model: ModelFacts) -> bytes:
@@ -135,32 +133,31 @@ def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def _read(data: bytes, base: PinnedImage) -> dict[str, Any]:
+@contextmanager
+def _reading(base: PinnedImage) -> Iterator[None]:
+    """What a document of another shape makes the code inside raise is the base image's fault."""
     try:
-        document = json.loads(data)
-    except ValueError as exc:
-        raise RegistryError(f"A document of the base image {base} is not JSON.") from exc
-    if not isinstance(document, dict):
-        raise RegistryError(f"A document of the base image {base} is not a JSON object.")
-    return document
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise RegistryError(f"The base image {base} has a manifest or config that does not read: {exc}.") from exc
 
 
-def _blob(entry: Mapping[str, Any], base: PinnedImage) -> Blob:
-    return Blob(_digest(entry, base), int(entry["size"]), str(entry["mediaType"]))
+def _blob(entry: Mapping[str, Any]) -> Blob:
+    return Blob(_digest(entry), int(entry["size"]), str(entry["mediaType"]))
 
 
-def _layer(entry: Mapping[str, Any], base: PinnedImage) -> Blob:
-    blob = _blob(entry, base)
+def _layer(entry: Mapping[str, Any]) -> Blob:
+    blob = _blob(entry)
     if blob.media_type not in _LAYERS:
-        raise RegistryError(f"The base image {base} has a layer of the type {blob.media_type}, which is not copied.")
+        raise ValueError(f"layers of the type {blob.media_type} cannot be copied")
     return Blob(blob.digest, blob.size_bytes, _LAYERS[blob.media_type])
 
 
-def _digest(entry: Mapping[str, Any], base: PinnedImage) -> str:
-    digest = entry.get("digest")
-    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
-        raise RegistryError(f"The base image {base} names a blob by something other than a sha256 digest.")
-    return digest
+def _digest(entry: Mapping[str, Any]) -> str:
+    digest = entry["digest"]
+    if not DIGEST.fullmatch(digest):
+        raise ValueError("a blob is named by something other than a sha256 digest")
+    return str(digest)
 
 
 def _written(document: Mapping[str, Any]) -> bytes:
