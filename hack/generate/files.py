@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from hack.generate import crd, pages
+from hack.generate import crd, pages, rbac
 
 CHART_TEMPLATE = "charts/aimodel-operator/templates/crd.yaml"
 
@@ -17,6 +17,7 @@ def outputs() -> dict[str, str]:
     return {
         f"crds/{crd.CRD_NAME}.yaml": crd.HEADER + crd.as_yaml(definition),
         CHART_TEMPLATE: crd.HEADER + crd.as_chart_template(definition),
+        rbac.PATH: rbac.rules_file(),
         "docs/api.md": pages.api_page(crd.schema()),
         "docs/reasons.md": pages.reasons_page(),
     }

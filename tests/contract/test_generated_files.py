@@ -50,6 +50,16 @@ def test_a_generated_file_is_current(path: str) -> None:
     assert "DO NOT EDIT" in text.splitlines()[0]
 
 
+def test_every_file_that_repeats_the_types_is_generated() -> None:
+    assert sorted(outputs()) == [
+        "charts/aimodel-operator/files/rules.yaml",
+        "charts/aimodel-operator/templates/crd.yaml",
+        "crds/aimodels.aimodel.dev.yaml",
+        "docs/api.md",
+        "docs/reasons.md",
+    ]
+
+
 def test_the_walk_sees_the_fields_it_is_to_judge() -> None:
     assert {"spec.source.uri", "spec.serving.env[].secretKeyRef.key", "status.history[].createdAt"} <= set(NODES)
     assert "spec.serving.resources.requests{}" in NODES
