@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from onnx import TensorProto, helper
 
 from fileserver import FileServer, running_fileserver
 from registry import RunningRegistry, a_tar, running_registry
@@ -43,10 +44,15 @@ def a_request(reg: RunningRegistry, uri: str, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def start(folder: Path, request: object, **environment: str) -> "subprocess.Popen[str]":
+BUILD = (sys.executable, "-m", "aimodel_operator.imagebuild")
+
+
+def start(
+    folder: Path, request: object, command: tuple[str, ...] = BUILD, **environment: str
+) -> "subprocess.Popen[str]":
     (folder / "tmp").mkdir(exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, "-m", "aimodel_operator.imagebuild"],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -182,3 +188,38 @@ def test_being_stopped_is_no_verdict_on_the_model(reg: RunningRegistry, server: 
 
     assert (code, message["reason"]) == (75, "BuildFailed")
     assert "stopped at the step fetch" in message["message"]
+
+
+def test_a_full_disk_is_said(reg: RunningRegistry, server: FileServer, tmp_path: Path) -> None:
+    request = a_request(reg, server.put("/echo.tar", a_tar({"echo.json": ECHO, "big.txt": bytes(900_000)})))
+    # A file size limit of 512 blocks stands for the disk: the write fails in the same place with EFBIG.
+    limited = ("sh", "-c", 'ulimit -f 512; exec "$@"', "sh", *BUILD)
+
+    code, message, output = finish(start(tmp_path, request, limited), tmp_path)
+
+    assert (code, message["reason"]) == (1, "NoSpaceLeft"), output
+    assert "emptyDir" in message["message"]
+
+
+PEAK = """
+import os, sys
+from aimodel_operator.imagebuild.__main__ import main
+code = main(os.environ)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+sys.exit(code)
+"""
+
+
+def test_memory_does_not_grow_with_the_model(reg: RunningRegistry, server: FileServer, tmp_path: Path) -> None:
+    peaks = []
+    for size_bytes in (1_000, 100_000_000):
+        weights = TensorProto(name="w", data_type=TensorProto.UINT8, dims=[size_bytes], raw_data=bytes(size_bytes))
+        end = helper.make_tensor_value_info("y", TensorProto.UINT8, [size_bytes])
+        graph = helper.make_graph([helper.make_node("Identity", ["w"], ["y"])], "g", [], [end], [weights])
+        uri = server.put(f"/{size_bytes}.onnx", helper.make_model(graph).SerializeToString())
+        request = a_request(reg, uri, limits={"maxBytes": 10**9, "timeoutSeconds": 60})
+        code, _, output = finish(start(tmp_path, request, (sys.executable, "-c", PEAK)), tmp_path)
+        assert code == 0, output
+        peaks.append(int(output.splitlines()[-1]))
+
+    assert peaks[1] - peaks[0] < 16_000, f"peaks in KiB: {peaks}"
