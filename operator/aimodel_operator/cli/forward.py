@@ -17,8 +17,8 @@ CHUNK_BYTES = 64 * 1024
 class Tunnel(Protocol):
     """A byte stream to a port of a pod."""
 
-    def receive(self, limit: int) -> bytes:
-        """The next bytes, at most `limit`; empty at the end of the stream."""
+    def receive(self) -> bytes:
+        """The next bytes, as many as come at once; empty at the end of the stream."""
 
     def send(self, data: bytes) -> None:
         """Send all bytes; raises OSError when the stream is gone."""
@@ -112,7 +112,7 @@ class _Pair:
     def copy_down(self) -> None:
         """From the pod to the client."""
         with contextlib.suppress(OSError):
-            while data := self.tunnel.receive(CHUNK_BYTES):
+            while data := self.tunnel.receive():
                 self.client.sendall(data)
         self.close()
 

@@ -4,19 +4,21 @@ The only module of the CLI that knows the client library. `connect` reads the ku
 failure is a `CliError` that names the object and what to do. Must never write to the cluster.
 """
 
-import contextlib
 import json
-import socket
 from collections.abc import Sequence
 from typing import Any
 
 import urllib3
-from kubernetes import client, config, stream
+import websocket
+import yaml
+from kubernetes import client, config
+from kubernetes.stream import ws_client
 
 from aimodel_operator.cli.cluster import Obj
 from aimodel_operator.cli.errors import CliError, UsageError
 from aimodel_operator.cli.forward import Tunnel, TunnelRefused
 from aimodel_operator.cli.options import ClusterOptions
+from aimodel_operator.cli.websocket_tunnel import WebsocketTunnel
 from aimodel_operator.kinds import AIMODEL, POD, SERVICE, Kind
 
 TIMEOUT_S = (5, 20)
@@ -29,6 +31,10 @@ class KubeCluster:
         self._client = api_client
         self._label = label
         self.namespace = namespace
+
+    def close(self) -> None:
+        """Close the connections to the API server; tunnels are closed by who dialled them."""
+        self._client.close()
 
     def model(self, name: str) -> Obj:
         """The AIModel; an unknown name is answered with the names there are."""
@@ -58,14 +64,16 @@ class KubeCluster:
 
     def dial(self, pod: str, port: int) -> Tunnel:
         """A stream to a port of a pod, through the API server."""
-        core = client.CoreV1Api(self._client)
+        # NB: not by CoreV1Api: importing the client's typed models would take longer than the prediction.
+        path = POD.path(self.namespace, pod, "portforward")
+        _, url, headers, *_ = self._serialized(path, {"ports": str(port)})
         try:
-            forward = stream.portforward(
-                core.connect_get_namespaced_pod_portforward, pod, self.namespace, ports=str(port)
-            )
-        except client.ApiException as exc:
-            raise TunnelRefused(f'port {port} of pod "{pod}": {exc.reason}') from exc
-        return _PortForward(forward, port)
+            address = ws_client.get_websocket_url(url)
+            return WebsocketTunnel(ws_client.create_websocket(self._client.configuration, address, headers))
+        except websocket.WebSocketBadStatusException as exc:
+            raise TunnelRefused(f"the API server answered {exc.status_code}: {_message(exc.resp_body or b'')}") from exc
+        except (OSError, websocket.WebSocketException) as exc:
+            raise TunnelRefused(str(exc)) from exc
 
     def _get(self, kind: Kind, name: str) -> Obj | None:
         return self._request(kind, kind.path(self.namespace, name), {})
@@ -82,15 +90,8 @@ class KubeCluster:
 
     def _request(self, kind: Kind, path: str, query: dict[str, str]) -> Obj | None:
         """The decoded answer to a GET, None for 404."""
-        call = self._client.param_serialize(
-            method="GET",
-            resource_path=path,
-            query_params=list(query.items()),
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
         try:
-            answer: Any = self._client.call_api(*call, _request_timeout=TIMEOUT_S)
+            answer: Any = self._client.call_api(*self._serialized(path, query), _request_timeout=TIMEOUT_S)
             body: bytes = answer.read()
         except urllib3.exceptions.HTTPError as exc:
             raise CliError(
@@ -104,44 +105,23 @@ class KubeCluster:
         found: Obj = json.loads(body)
         return found
 
+    def _serialized(self, path: str, query: dict[str, str]) -> tuple[Any, ...]:
+        """A GET with the credentials of the kubeconfig, as the client wants it."""
+        request: tuple[Any, ...] = self._client.param_serialize(
+            method="GET",
+            resource_path=path,
+            query_params=list(query.items()),
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        return request
+
     def _refusal(self, kind: Kind, status: int, body: bytes) -> CliError:
-        try:
-            message = json.loads(body).get("message", "")
-        except ValueError:
-            message = body[:200].decode(errors="replace")
         if status in (401, 403):
             advice = f"kubectl auth can-i get {kind.plural} -n {self.namespace}"
         else:
             advice = "try again; if it stays, look at the API server's log"
-        return CliError(f"{self._label} answered {status} for {kind.plural}: {message}", advice)
-
-
-class _PortForward:
-    """A `Tunnel` over the client's websocket port-forward."""
-
-    def __init__(self, forward: Any, port: int) -> None:
-        self._forward = forward
-        self._port = port
-        self._socket = forward.socket(port)
-
-    def receive(self, limit: int) -> bytes:
-        """The next bytes; empty at the end."""
-        data: bytes = self._socket.recv(limit)
-        return data
-
-    def send(self, data: bytes) -> None:
-        """Send all bytes."""
-        self._socket.sendall(data)
-
-    def close(self) -> None:
-        """End the stream; the client's thread then closes the websocket."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-    def failure(self) -> str:
-        """The text of the error channel."""
-        return str(self._forward.error(self._port) or "")
+        return CliError(f"{self._label} answered {status} for {kind.plural}: {_message(body)}", advice)
 
 
 def connect(options: ClusterOptions) -> KubeCluster:
@@ -151,9 +131,9 @@ def connect(options: ClusterOptions) -> KubeCluster:
     try:
         config.load_kube_config(options.kubeconfig, options.context, configuration, persist_config=False)
         namespace = options.namespace or _context_namespace(options) or "default"
-    except (config.ConfigException, OSError) as exc:
+    except (config.ConfigException, yaml.YAMLError, OSError) as exc:
         raise UsageError(
-            f"the kubeconfig cannot be used: {exc}",
+            f"the kubeconfig cannot be used: {' '.join(str(exc).split())}",
             "name one with --kubeconfig FILE or KUBECONFIG, and one of its contexts with --context",
         ) from exc
     label = f"the cluster at {configuration.host}"
@@ -165,6 +145,14 @@ def _context_namespace(options: ClusterOptions) -> str:
     wanted = options.context or active["name"]
     chosen = next(context for context in contexts if context["name"] == wanted)
     return str(chosen["context"].get("namespace") or "")
+
+
+def _message(body: bytes) -> str:
+    """The sentence in a Status of the API server, or the beginning of what came instead of one."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:200].decode(errors="replace")
 
 
 def _innermost(error: BaseException) -> str:

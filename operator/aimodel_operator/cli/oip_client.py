@@ -1,7 +1,8 @@
 """Speaks the Open Inference Protocol to one serving pod: a model's signature and one prediction.
 
-`predict` opens a `Client` on an address. The transport boundary of the CLI: every status of gRPC becomes a
-`CliError` here that says what to do. Retries nothing, so that the latency shown is that of one call.
+`predict` opens a `Client` on an address; `place` is what messages call it. The transport boundary of the CLI:
+every status of gRPC becomes a `CliError` here that says what to do. Retries nothing, so that the latency shown
+is that of one call.
 """
 
 import time
@@ -46,7 +47,7 @@ _ADVICE = {
     grpc.StatusCode.INVALID_ARGUMENT: "compare the file with the inputs that the model wants",
     grpc.StatusCode.NOT_FOUND: "give the name under which that server serves the model",
     grpc.StatusCode.UNIMPLEMENTED: "give the address of a server that speaks the Open Inference Protocol v2",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "the server is full: try again, or raise spec.replicas",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "send fewer rows, or try again when the server has room",
     grpc.StatusCode.DEADLINE_EXCEEDED: "send fewer rows, or raise spec.serving.timeoutSeconds",
     grpc.StatusCode.UNAVAILABLE: "try again; if it stays, see aimodel status NAME or correct --address",
 }
@@ -74,8 +75,8 @@ class Answer:
 class Client:
     """A channel to one address while it is entered."""
 
-    def __init__(self, address: str, model: str) -> None:
-        self._address = address
+    def __init__(self, address: str, model: str, place: str) -> None:
+        self._what = f'model "{model}" at {place}'
         self._model = model
         self._channel: Any = grpc.insecure_channel(address, options=_OPTIONS)
         self._stub: Any = inference_pb2_grpc.GRPCInferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
@@ -109,7 +110,7 @@ class Client:
             values = tuple(_output(answer, index) for index in range(len(answer.outputs)))
         except ValueError as exc:
             raise CliError(
-                f'the answer of model "{self._model}" at {self._address} is broken: {exc}',
+                f"the answer of {self._what} is broken: {exc}",
                 "report this with the server",
             ) from exc
         return Answer(answer.model_version, _revision(call), values, latency_ms)
@@ -120,8 +121,7 @@ class Client:
         except grpc.RpcError as exc:
             code = exc.code()
             advice = _ADVICE.get(code, _OTHER_ADVICE).replace("NAME", self._model)
-            what = f'model "{self._model}" at {self._address}: {exc.details()} ({code.name})'
-            raise CliError(what, advice) from exc
+            raise CliError(f"{self._what}: {exc.details()} ({code.name})", advice) from exc
         return answer, call
 
 

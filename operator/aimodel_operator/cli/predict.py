@@ -4,7 +4,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +73,10 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     else:
         from aimodel_operator.cli import kube
 
-        with forwarded(kube.connect(cluster_options(arguments)), arguments.name) as target:
+        with (
+            closing(kube.connect(cluster_options(arguments))) as cluster,
+            forwarded(cluster, arguments.name) as target,
+        ):
             prediction = ask(target, arguments.name, question)
     show(prediction, arguments.output, terminal)
     return 0
@@ -120,7 +123,7 @@ def ask(target: Target, name: str, question: Question) -> "Prediction":
     from aimodel_operator.cli.inputs import read
     from aimodel_operator.cli.oip_client import Client
 
-    with Client(target.address, name) as client:
+    with Client(target.address, name, target.place) as client:
         wanted = client.signature().inputs
         request = read(question.content, question.source, wanted, question.scale)
         answer = client.infer(request.tensors, request.outputs, target.timeout_s)

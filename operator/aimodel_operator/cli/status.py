@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -31,12 +32,13 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Show the model once, or until it is ready; 0 whatever its state, as it could be shown."""
     from aimodel_operator.cli import kube
 
-    cluster = kube.connect(cluster_options(arguments))
-    sightings = watch(cluster, arguments.name, time.sleep) if arguments.watch else iter([look(cluster, arguments.name)])
-    if arguments.output == "json":
-        show_json(sightings)
-    else:
-        show_text(sightings, terminal, lambda: datetime.now().astimezone())
+    with closing(kube.connect(cluster_options(arguments))) as cluster:
+        name = arguments.name
+        sightings = watch(cluster, name, time.sleep) if arguments.watch else iter([look(cluster, name)])
+        if arguments.output == "json":
+            show_json(sightings)
+        else:
+            show_text(sightings, terminal, lambda: datetime.now().astimezone())
     return 0
 
 
