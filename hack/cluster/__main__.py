@@ -61,8 +61,9 @@ def _run(command: str, name: str) -> tuple[dict[str, Any], bool]:
         programs = tools.ensure()
         tools.link(programs)
         return {"programs": str(programs), "linked": str(BIN)}, True
-    if os.environ.get("CLUSTER", "local") != "local":
-        return _run_elsewhere(command)
+    choice = os.environ.get("CLUSTER") or targets.LOCAL
+    if choice != targets.LOCAL:
+        return _run_elsewhere(command, choice)
     cluster = LocalCluster(name)
     if command == "down":
         cluster.down()
@@ -76,9 +77,8 @@ def _run(command: str, name: str) -> tuple[dict[str, Any], bool]:
     return cluster.info(), True
 
 
-def _run_elsewhere(command: str) -> tuple[dict[str, Any], bool]:
+def _run_elsewhere(command: str, choice: str) -> tuple[dict[str, Any], bool]:
     """The commands that make sense for a cluster which CLUSTER names and this package does not run."""
-    choice = os.environ["CLUSTER"]
     if command in ("up", "info"):
         return targets.target_from_env().info(), True
     if command == "down" and choice == "kind":

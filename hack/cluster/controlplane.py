@@ -80,6 +80,10 @@ class ControlPlane:
         self._pki.issue(name, user, groups)
         return self._pki.kubeconfig(name, self.url)
 
+    def pid(self, name: str) -> int | None:
+        """Process id of a component while it runs."""
+        return self._processes.pid(name)
+
     def start(self) -> Self:
         """Start everything; returns when the API server and the optional components answer."""
         self.folder.mkdir(parents=True)

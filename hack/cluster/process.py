@@ -50,14 +50,8 @@ def boot_id() -> str:
 
 def identify(pid: int) -> Identity | None:
     """The identity of a running process; None when there is none or it is a zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = stat.rpartition(")")[2].split()
-    if fields[0] in "ZX":
-        return None
-    return Identity(pid, int(fields[19]), boot_id())
+    state, identity = _look_up(pid)
+    return None if state in "ZX" else identity
 
 
 def wait_until(check: Callable[[], bool], limit_s: float, poll_s: float = POLL_S) -> bool:
@@ -98,11 +92,11 @@ class Processes:
             setsid=True,
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
         )
-        identity = identify(pid)
-        if identity is None:
-            raise ComponentError(f"{component.name} ended at once{self.tail(component.name)}")
-        self.entered(pid)
-        self._record(component.name).write_text(json.dumps(asdict(identity)))
+        _, identity = _look_up(pid)  # there in any case: a child stays in the table until it is waited for
+        if identity is not None:
+            self._record(component.name).write_text(json.dumps(asdict(identity)))
+        with contextlib.suppress(ProcessLookupError):
+            self.entered(pid)
 
     def is_running(self, name: str) -> bool:
         """Whether the process that was started under this name still runs."""
@@ -119,24 +113,22 @@ class Processes:
 
     def stop(self, name: str, *, kill: bool = False) -> None:
         """End it and wait until it is gone; a process that outlives SIGTERM by far is killed."""
-        identity = self._identity(name)
-        if identity is not None:
-            end([identity.pid], signal.SIGKILL if kill else signal.SIGTERM)
+        written = self._written(name)
+        if written is not None and identify(written.pid) == written:
+            end([written.pid], signal.SIGKILL if kill else signal.SIGTERM)
+        elif written is not None:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(written.pid, os.WNOHANG)
         self._record(name).unlink(missing_ok=True)
 
     def forget_dead(self) -> None:
         """Drop the records of those that ended by themselves, so that they may be started again."""
         for name in self.dead():
-            self._record(name).unlink(missing_ok=True)
+            self.stop(name)
 
     def dead(self) -> list[str]:
         """Names that were started, not stopped, and do not run."""
         return [name for name in self.names() if not self.is_running(name)]
-
-    def stop_all(self, order: Iterable[str]) -> None:
-        """End these and then whatever else was started."""
-        for name in [*order, *self.names()]:
-            self.stop(name)
 
     def wait(self, name: str, what: str, check: Callable[[], bool], limit_s: float) -> None:
         """Poll `check`; ComponentError with the log's end when any component dies or time is up."""
@@ -162,11 +154,14 @@ class Processes:
         return self.folder / "pids" / f"{name}.json"
 
     def _identity(self, name: str) -> Identity | None:
+        written = self._written(name)
+        return written if written and identify(written.pid) == written else None
+
+    def _written(self, name: str) -> Identity | None:
         try:
-            written = Identity(**json.loads(self._record(name).read_text()))
+            return Identity(**json.loads(self._record(name).read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
-        return written if identify(written.pid) == written else None
 
 
 def end(pids: Iterable[int], first: signal.Signals, limit_s: float = STOP_LIMIT_S) -> None:
@@ -183,7 +178,19 @@ def end(pids: Iterable[int], first: signal.Signals, limit_s: float = STOP_LIMIT_
     raise ClusterError(f"processes {left} do not end, not even when killed")
 
 
+def _look_up(pid: int) -> tuple[str, Identity | None]:
+    """State letter and identity; ("X", None) for a pid that is not in the table."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return "X", None
+    fields = stat.rpartition(")")[2].split()
+    return fields[0], Identity(pid, int(fields[19]), boot_id())
+
+
 def _remains(identity: Identity) -> bool:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(identity.pid, os.WNOHANG)
-    return identify(identity.pid) == identity
+    """Whether it is still in the process table; a child of ours leaves it only when it is waited for."""
+    try:
+        return os.waitpid(identity.pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:
+        return identify(identity.pid) == identity

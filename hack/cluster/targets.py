@@ -16,6 +16,7 @@ from hack.cluster import tools
 from hack.cluster.local import LocalCluster
 from hack.cluster.paths import DEFAULT_NAME, ClusterError, cache
 
+LOCAL = "local"
 KIND_NAME = "aimodel"
 KIND_CONFIG = Path(__file__).with_name("kind.yaml")
 KIND_REGISTRY = "aimodel-registry"
@@ -48,8 +49,8 @@ class ClusterTarget:
 
 def target_from_env(environment: Mapping[str, str] = os.environ) -> ClusterTarget:
     """The cluster that CLUSTER (with CONTEXT, REGISTRY) asks for, ready to be used."""
-    choice = environment.get("CLUSTER", "local")
-    if choice == "local":
+    choice = environment.get("CLUSTER") or LOCAL
+    if choice == LOCAL:
         return _local()
     if choice == "kind":
         return _kind()
