@@ -61,6 +61,11 @@ class Step:
         """Seconds since the step started."""
         return time.monotonic() - self.started
 
+    @property
+    def detail(self) -> str:
+        """The text behind the title."""
+        return self._detail
+
     def note(self, detail: str) -> None:
         """Replace the text behind the title; the last one stays when the step has ended."""
         self._detail = detail

@@ -1,7 +1,8 @@
-"""`python -m hack.images`: from a checkout to images in a registry, by digest.
+"""`python -m hack.images`: from a checkout to images in the registry of the chosen cluster, by digest.
 
 Prints `{"operator": "REG/aimodel/operator@sha256:…", "serving": "…"}` with `--output json`. An image whose
-inputs have not changed and that the registry still holds is neither built nor pushed.
+inputs have not changed and that the registry still holds is neither built nor pushed. The cluster is chosen as
+everywhere, by CLUSTER (`hack.cluster.targets`); `--registry` names a registry without any cluster.
 """
 
 import argparse
@@ -11,75 +12,95 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from hack.cluster.paths import ClusterError
+from hack.cluster.targets import target_from_env
+from hack.cluster.tools import locked
 from hack.images import engine as engines
-from hack.images import operator_image, serving_image, target
+from hack.images import operator_image, serving_image
 from hack.images.inputs import Memory, key_of
-from hack.images.paths import ROOT, STATE, ImageError, architecture
-from hack.images.target import Target
+from hack.images.paths import BUILD, ROOT, STATE, ImageError, architecture
+from hack.images.registry import LoginRequiredError, Registry
 from hack.progress import Step, size, step
 
 IMAGES: tuple[ModuleType, ...] = (operator_image, serving_image)
 
 
-def ensure(image: ModuleType, where: Target, memory: Memory) -> str:
-    """Make sure that `where` holds the image of this checkout; gives back its reference."""
+def build_all(registry: Registry) -> dict[str, str]:
+    """Every image of this checkout, in `registry`; gives back their references by name."""
+    with locked(BUILD / "lock", "build of the images"):
+        memory = Memory(STATE)
+        return {image.NAME: _ensure(image, registry, memory) for image in IMAGES}
+
+
+def _ensure(image: ModuleType, registry: Registry, memory: Memory) -> str:
     key = key_of(ROOT, image.INPUTS, architecture().oci)
+    pushed = f"{registry.prefix} {key}"
     with step(f"image {image.NAME}") as running:
-        digest = memory.digest_of(key)
-        held = digest and where.registry.compressed_bytes(image.REPOSITORY, digest)
-        if digest and held:
-            running.note(f"unchanged, {size(held)} compressed")
+        digest = memory.digest_of(pushed)
+        if digest is not None and _is_held(image, registry, digest, running):
+            running.note(f"unchanged  {running.detail}")
         else:
-            digest = _build_and_push(image, key, where, running)
-            memory.remember(key, digest)
-    return f"{where.pull_host}/{image.REPOSITORY}@{digest}"
+            digest = _build_and_push(image, key, registry, running)
+            memory.remember(pushed, digest)
+    return f"{registry.prefix}/{image.REPOSITORY}@{digest}"
 
 
-def _build_and_push(image: ModuleType, key: str, where: Target, running: Step) -> str:
+def _is_held(image: ModuleType, registry: Registry, digest: str, running: Step) -> bool:
+    """Whether the registry holds what was once pushed; one that wants a login is believed to."""
+    try:
+        compressed = registry.compressed_bytes(image.REPOSITORY, digest)
+    except LoginRequiredError:
+        running.note("")
+        return True
+    running.note(f"{size(compressed or 0)} compressed")
+    return compressed is not None
+
+
+def _build_and_push(image: ModuleType, key: str, registry: Registry, running: Step) -> str:
     engine = engines.find()
     tag = f"localhost/{image.REPOSITORY}:{key[:12]}"
     if not engine.has(tag):
-        running.note(f"building with {engine.name}")
-        image.build(engine, tag)
-    running.note(f"pushing to {where.registry.host}")
-    reference = f"{where.registry.host}/{image.REPOSITORY}:{key[:12]}"
-    digest = engine.push(tag, reference, plain_http=where.registry.plain_http)
-    compressed = where.registry.compressed_bytes(image.REPOSITORY, digest)
-    if compressed is None:
+        image.build(engine, tag, running.note)
+    running.note(f"pushing to {registry.prefix}")
+    reference = f"{registry.prefix}/{image.REPOSITORY}:{key[:12]}"
+    digest = engine.push(tag, reference, plain_http=registry.plain_http)
+    if not _is_held(image, registry, digest, running):
         raise ImageError(f"the registry does not hold {reference} after the push: check its log")
-    running.note(f"{size(compressed)} compressed")
     return digest
-
-
-def build_all(where: Target) -> dict[str, str]:
-    """Every image of this checkout, in the registry of `where`; gives back their references by name."""
-    memory = Memory(STATE)
-    return {image.NAME: ensure(image, where, memory) for image in IMAGES}
 
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line, build, push and report."""
-    parser = argparse.ArgumentParser(prog="python -m hack.images", description=__doc__)
-    parser.add_argument("--name", default="aimodel", help="the local cluster whose registry is used")
-    parser.add_argument("--registry", help="HOST[:PORT] of another registry")
-    parser.add_argument("--plain-http", action="store_true", help="the one named by --registry has no TLS")
-    parser.add_argument("--output", choices=("text", "json"), default="text")
-    options = parser.parse_args(argv)
+    options = _parser().parse_args(argv)
     try:
-        if options.registry:
-            where = target.named(options.registry, plain_http=options.plain_http)
-        else:
-            where = target.of_cluster(options.name)
-        references = build_all(where)
+        result = _run(options)
     except (ImageError, ClusterError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if options.output == "json":
-        print(json.dumps(references))
+        print(json.dumps(result))
     else:
-        for name, reference in references.items():
+        for name, reference in result.items():
             print(f"{name:<10} {reference}")
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hack.images", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--registry", metavar="HOST[:PORT][/PATH]", help="push there and use no cluster")
+    parser.add_argument("--plain-http", action="store_true", help="the one named by --registry has no TLS")
+    parser.add_argument("--binary-only", action="store_true", help="make bin/aimodel-serving and push nothing")
+    parser.add_argument("--output", choices=("text", "json"), default="text")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> dict[str, str]:
+    if options.binary_only:
+        with locked(BUILD / "lock", "build of the images"), step("release binary") as running:
+            return {"serving": str(serving_image.make_programs(running.note))}
+    if options.registry:
+        return build_all(Registry(options.registry.rstrip("/"), options.plain_http))
+    target = target_from_env()
+    return build_all(Registry(target.registry, target.registry_plain_http))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ default that the Dockerfile names.
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from hack.images import debian, registry
@@ -21,7 +22,7 @@ _COMPILE = (
 )
 
 
-def base_image(root: debian.Root, engine: Engine) -> str | None:
+def base_image(root: debian.Root, engine: Engine, note: Callable[[str], None]) -> str | None:
     """The BASE_IMAGE to build on: None = the Dockerfile's default can be pulled."""
     if registry.answers(_OFFICIAL_HOST[root.name]):
         return None
@@ -29,6 +30,7 @@ def base_image(root: debian.Root, engine: Engine) -> str | None:
     sources = Path(debian.__file__).read_bytes() + json.dumps(recipe).encode()
     tag = f"localhost/aimodel/base-{root.name}:{hashlib.sha256(sources).hexdigest()[:12]}"
     if not engine.has(tag):
+        note("making a base image from Debian packages")
         work = cache() / "images" / f"base-{root.name}"
         context = BUILD / f"base-{root.name}"
         context.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ machine; nothing is installed from the network while the image itself is built.
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from hack.images import bases, debian, wheels
@@ -27,11 +28,13 @@ _USELESS_SUFFIXES = {".pyi", ".pxd", ".pyx", ".h", ".hpp", ".c", ".cc", ".a", ".
 _NOT_IN_THE_IMAGE = {"__pycache__", "cli"}
 
 
-def build(engine: Engine, tag: str) -> None:
-    """Build the image as `tag`."""
+def build(engine: Engine, tag: str, note: Callable[[str], None]) -> None:
+    """Build the image as `tag`, saying in `note` what is being done."""
+    note("laying out libraries")
     _lay_out_libraries(_CONTEXT / architecture().oci / "lib")
     _lay_out_package(_CONTEXT / "app")
-    base = bases.base_image(debian.PYTHON, engine)
+    base = bases.base_image(debian.PYTHON, engine, note)
+    note(f"building with {engine.name}")
     arguments = {"BASE_IMAGE": base} if base else {}
     engine.build(ROOT / "operator" / "Dockerfile", _CONTEXT, tag, arguments)
 

@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPResponse
 
 _TIMEOUT_S = 4.0
@@ -13,22 +14,30 @@ _MANIFESTS = (
 )
 
 
+class LoginRequiredError(Exception):
+    """The registry tells only those who log in what it holds; the engine can, this module does not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """A registry by `HOST[:PORT]`; `plain_http` says that it speaks no TLS."""
+    """A registry, or a path in one, by `HOST[:PORT][/PATH]`; `plain_http` says that it speaks no TLS."""
 
-    host: str
+    prefix: str
     plain_http: bool
 
     def compressed_bytes(self, repository: str, digest: str) -> int | None:
-        """What a pull of the image transfers, or None when the registry does not hold it."""
+        """What a pull of the image transfers; None when it is not there. Raises LoginRequiredError."""
         scheme = "http" if self.plain_http else "https"
-        address = f"{scheme}://{self.host}/v2/{repository}/manifests/{digest}"
+        host, _, path = f"{self.prefix}/{repository}".partition("/")
         try:
-            with _open(address, {"Accept": ", ".join(_MANIFESTS)}) as response:
+            with _open(
+                f"{scheme}://{host}/v2/{path}/manifests/{digest}", {"Accept": ", ".join(_MANIFESTS)}
+            ) as response:
                 manifest = json.load(response)
         except urllib.error.HTTPError as error:
             error.close()
+            if error.code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                raise LoginRequiredError from error
             return None
         return sum(int(part["size"]) for part in (*manifest["layers"], manifest["config"]))
 
@@ -37,10 +46,10 @@ def answers(host: str) -> bool:
     """Whether a public registry can be reached: it answers its API with 200 or asks for a login."""
     try:
         with _open(f"https://{host}/v2/", {}) as response:
-            return response.status == 200
+            return response.status == HTTPStatus.OK
     except urllib.error.HTTPError as error:
         error.close()
-        return error.code == 401
+        return error.code == HTTPStatus.UNAUTHORIZED
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False
 

@@ -7,6 +7,7 @@ of the last years; the same binary and library are linked into bin/ for use with
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from hack.images import bases, commands, debian, wheels
@@ -21,40 +22,49 @@ _LIBRARY = "libonnxruntime.so"
 _CONTEXT = BUILD / NAME
 
 
-def build(engine: Engine, tag: str) -> None:
-    """Build the image as `tag`."""
+def build(engine: Engine, tag: str, note: Callable[[str], None]) -> None:
+    """Build the image as `tag`, saying in `note` what is being done."""
+    binary = make_programs(note)
     layout = _CONTEXT / architecture().oci
     shutil.rmtree(layout, ignore_errors=True)
     (layout / "bin").mkdir(parents=True)
     (layout / "lib").mkdir()
-    binary = build_binary()
-    library = fetch_runtime()
-    shutil.copy2(library, layout / "lib" / _LIBRARY)
+    shutil.copy2(BIN / _LIBRARY, layout / "lib" / _LIBRARY)
     shutil.copy2(binary, layout / "bin" / "aimodel-serving")
     _strip(layout / "bin" / "aimodel-serving")
-    base = bases.base_image(debian.C_RUNTIME, engine)
+    base = bases.base_image(debian.C_RUNTIME, engine, note)
+    note(f"building with {engine.name}")
     arguments = {"BASE_IMAGE": base} if base else {}
     engine.build(ROOT / "serving" / "Dockerfile", _CONTEXT, tag, arguments)
 
 
-def build_binary() -> Path:
-    """Compile the server for release and link it as bin/aimodel-serving."""
-    target = architecture().rust
-    path = f"{environment_bin()}{os.pathsep}{os.environ.get('PATH', '')}"
-    cargo = ["cargo", "zigbuild", "--quiet", "--release", "--locked", "--bin", "aimodel-serving"]
-    commands.run([*cargo, "--target", f"{target}.{_GLIBC}"], cwd=ROOT / "serving", env={"PATH": path})
-    binary = ROOT / "serving" / "target" / target / "release" / "aimodel-serving"
+def make_programs(note: Callable[[str], None]) -> Path:
+    """Make bin/aimodel-serving and bin/libonnxruntime.so; gives back the binary."""
+    note("fetching ONNX Runtime")
+    folder = BUILD / "onnxruntime"
+    wheels.install(pinned("onnxruntime", wheels.export(["--only-group", "dev"])), folder, _keep_the_library)
+    _link(BIN / _LIBRARY, folder / _LIBRARY)
+    binary = _compile(note)
     _link(BIN / "aimodel-serving", binary)
     return binary
 
 
-def fetch_runtime() -> Path:
-    """Take libonnxruntime.so out of the wheel that uv.lock names and link it into bin/."""
-    folder = BUILD / "onnxruntime"
-    wheels.install(pinned("onnxruntime", wheels.export(["--only-group", "dev"])), folder, _keep_the_library)
-    library = folder / _LIBRARY
-    _link(BIN / _LIBRARY, library)
-    return library
+def _compile(note: Callable[[str], None]) -> Path:
+    target = architecture().rust
+    path = f"{environment_bin()}{os.pathsep}{os.environ.get('PATH', '')}"
+    crates = 0
+
+    def count(line: str) -> None:
+        nonlocal crates
+        done, _, crate = line.strip().partition(" ")
+        crates += done == "Compiling"
+        note(f"compiled {crates} crates, now {crate}")
+
+    note("compiling")
+    cargo = ["cargo", "zigbuild", "--release", "--locked", "--bin", "aimodel-serving"]
+    command = [*cargo, "--target", f"{target}.{_GLIBC}"]
+    commands.watch(command, count, cwd=ROOT / "serving", env={"PATH": path})
+    return ROOT / "serving" / "target" / target / "release" / "aimodel-serving"
 
 
 def _keep_the_library(wheel: Path) -> None:
@@ -76,11 +86,7 @@ def pinned(package: str, requirements: str) -> str:
 
 def _strip(binary: Path) -> None:
     """Drop the debug information, which stays in serving/target, from the copy that goes into the image."""
-    stripped = binary.with_suffix(".stripped")
-    zig = str(environment_bin() / "python-zig")
-    commands.run([zig, "objcopy", "--strip-all", str(binary), str(stripped)])
-    stripped.chmod(0o755)
-    stripped.replace(binary)
+    commands.run(["strip", "--strip-all", str(binary)])  # of binutils, which every C compiler brings along
 
 
 def _link(link: Path, target: Path) -> None:
