@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+
 from aimodel_operator.imagebuild import archive
 from aimodel_operator.imagebuild.errors import ModelRejectedError, OutOfSpaceError
 

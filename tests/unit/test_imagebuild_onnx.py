@@ -5,9 +5,10 @@ from pathlib import Path, PurePosixPath
 
 import onnx
 import pytest
+from onnx import TensorProto, helper
+
 from aimodel_operator.imagebuild import onnx_scan, onnx_structure
 from aimodel_operator.imagebuild.errors import ModelRejectedError
-from onnx import TensorProto, helper
 
 FLOAT_INPUT = helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])
 FLOAT_OUTPUT = helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])

@@ -9,9 +9,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from onnx import TensorProto, helper
+
 from aimodel_operator.imagebuild.errors import ModelRejectedError
 from aimodel_operator.imagebuild.scan import ScannedModel, scan
-from onnx import TensorProto, helper
 
 
 def an_onnx_model() -> bytes:
