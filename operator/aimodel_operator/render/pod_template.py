@@ -82,8 +82,8 @@ def _variable(env: EnvVar) -> Obj:
     if env.secret_key_ref is not None:
         reference = {"name": env.secret_key_ref.name, "key": env.secret_key_ref.key}
         return {"name": env.name, "valueFrom": {"secretKeyRef": reference}}
-    # The API expands $(NAME) in values; the field's contract is that a value is taken as it is.
-    return {"name": env.name, "value": (env.value or "").replace("$(", "$$(")}
+    # The kubelet expands $(NAME) and takes $$ for $; the field's contract is that a value is taken as it is.
+    return {"name": env.name, "value": (env.value or "").replace("$", "$$")}
 
 
 def _resources(serving: api.defaults.ServingValues) -> Obj:
