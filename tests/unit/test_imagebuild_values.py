@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aimodel_operator.api.reasons import Reason
-from aimodel_operator.imagebuild import addresses, errors, manifest, request
+from aimodel_operator.imagebuild import addresses, errors, manifest, request, transport
 from aimodel_operator.imagebuild.credentials import Challenge, DockerConfig
 from aimodel_operator.imagebuild.layer import layer
 from aimodel_operator.imagebuild.plan import input_tag
@@ -162,6 +162,20 @@ def test_a_listed_host_may_be_private(listed: str) -> None:
     addresses.check("models.demo.svc", found, frozenset({listed}))
     with pytest.raises(errors.SourceDeniedError, match=r"other\.demo\.svc has the address 10\.0\.0\.1"):
         addresses.check("other.demo.svc", found, frozenset({listed}))
+
+
+@pytest.mark.parametrize(
+    ("repository", "url"),
+    [
+        ("10.0.0.1:5000/a/b", "http://10.0.0.1:5000/v2/a/b/tags/list"),
+        ("10.0.0.1/a", "https://10.0.0.1/v2/a/tags/list"),
+        ("docker.io/library/debian", "https://registry-1.docker.io/v2/library/debian/tags/list"),
+    ],
+)
+def test_only_listed_registries_are_spoken_to_in_the_clear(repository: str, url: str) -> None:
+    plain_http = frozenset({"10.0.0.1:5000"})
+
+    assert str(transport.api_url(Repository.parse(repository), "tags/list", plain_http)) == url
 
 
 def test_the_most_specific_credential_counts() -> None:

@@ -73,9 +73,7 @@ class Transport:
 
     def url(self, repository: Repository, path: str = "") -> URL:
         """Where the registry serves something of the repository."""
-        scheme = "http" if repository.host in self._plain_http else "https"
-        host = _API_HOSTS.get(repository.host, repository.host)
-        return URL(f"{scheme}://{host}/v2/{repository.path}/{path}", encoded=True)
+        return api_url(repository, path, self._plain_http)
 
     @asynccontextmanager
     async def _answered(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -157,6 +155,13 @@ class Transport:
         except (ValueError, KeyError, AttributeError) as exc:
             raise RegistryError(f"The token server of {call.repository.host} gave no token.") from exc
         return str(token)
+
+
+def api_url(repository: Repository, path: str, plain_http: frozenset[str]) -> URL:
+    """Where a registry serves something of the repository: https, but for the hosts in `plain_http`."""
+    scheme = "http" if repository.host in plain_http else "https"
+    host = _API_HOSTS.get(repository.host, repository.host)
+    return URL(f"{scheme}://{host}/v2/{repository.path}/{path}", encoded=True)
 
 
 async def read_document(response: aiohttp.ClientResponse, repository: Repository) -> bytes:
