@@ -203,7 +203,9 @@ def test_a_server_that_is_not_there_is_said(row: str, capsys: pytest.CaptureFixt
     with serving({}) as port:
         pass
     assert predict("digits", row, "--address", f"127.0.0.1:{port}") == 1
-    assert "(UNAVAILABLE)" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith(f'error: model "digits" at 127.0.0.1:{port}: Connection refused (UNAVAILABLE)\n')
+    assert " next: check that a server listens there" in error
 
 
 def test_a_file_that_does_not_fit_is_never_sent(address: str, row: str, capsys: pytest.CaptureFixture[str]) -> None:

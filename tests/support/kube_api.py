@@ -21,7 +21,7 @@ TOKEN = "swordfish"  # noqa: S105 - of a server that lives for one test
 
 @dataclass
 class KubeApi:
-    """`objects` or refusals by URL path; `pods` maps "NAMESPACE/NAME:PORT" to the port where that pod really listens."""
+    """`objects` or refusals by URL path; `pods` maps "NAMESPACE/NAME:PORT" to where that pod really listens."""
 
     objects: dict[str, Any] = field(default_factory=dict)
     pods: dict[str, int] = field(default_factory=dict)

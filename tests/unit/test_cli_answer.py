@@ -100,8 +100,15 @@ def test_the_picture_stands_beside_the_classes() -> None:
     given = np.zeros((1, 8, 8), dtype="<f4")
     given[0, :, :4] = 1
     lines = draw(a_prediction(probabilities([0.25, 0.75]), given=given, is_image=True), PLAIN)
-    assert lines[4].startswith("  " + "█" * 12 + " " * 12 + "   1  ")
-    assert len(lines) == 3 + 12
+    assert lines[4].startswith("  " + "█" * 16 + " " * 16 + "   1  ")
+    assert len(lines) == 3 + 16
+
+
+def test_a_picture_that_ends_black_leaves_no_empty_lines() -> None:
+    given = np.zeros((1, 8, 8), dtype="<f4")
+    given[0, 0] = 1
+    lines = draw(a_prediction(probabilities([0.25, 0.75]), given=given, is_image=True), PLAIN)
+    assert len(lines) == 3 + 3
 
 
 @pytest.mark.parametrize("terminal", [PLAIN, Terminal(width=100), Terminal(unicode=False)])
@@ -171,7 +178,7 @@ def test_a_large_picture_is_shrunk_and_a_tiny_one_enlarged() -> None:
     drawing = draw_picture(large, PLAIN, 40)
     assert (drawing.columns, len(drawing.lines)) == (33, 17)
     drawing = draw_picture(tiny, PLAIN, 40)
-    assert (drawing.columns, len(drawing.lines)) == (24, 12)
+    assert (drawing.columns, len(drawing.lines)) == (32, 16)
 
 
 @pytest.mark.parametrize(

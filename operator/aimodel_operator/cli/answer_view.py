@@ -72,8 +72,11 @@ def _picture(tensor: Tensor, terminal: Terminal, *, is_certain: bool) -> Drawing
 def _side_by_side(left: Drawing | None, right: list[str]) -> list[str]:
     if left is None:
         return [f"{INDENT}{line}".rstrip() for line in right]
-    lines = zip_longest(left.lines, right)
-    return [f"{INDENT}{a or ' ' * left.columns}{GAP}{b or ''}".rstrip() for a, b in lines]
+    pairs = zip_longest(left.lines, right)
+    lines = [f"{INDENT}{a or ' ' * left.columns}{GAP}{b or ''}".rstrip() for a, b in pairs]
+    while not lines[-1]:
+        lines.pop()
+    return lines
 
 
 def _output(output: Tensor, labels: tuple[str, ...], terminal: Terminal, width: int) -> list[str]:

@@ -49,7 +49,7 @@ _ADVICE = {
     grpc.StatusCode.UNIMPLEMENTED: "give the address of a server that speaks the Open Inference Protocol v2",
     grpc.StatusCode.RESOURCE_EXHAUSTED: "send fewer rows, or try again when the server has room",
     grpc.StatusCode.DEADLINE_EXCEEDED: "send fewer rows, or raise spec.serving.timeoutSeconds",
-    grpc.StatusCode.UNAVAILABLE: "try again; if it stays, see aimodel status NAME or correct --address",
+    grpc.StatusCode.UNAVAILABLE: "check that a server listens there; in a cluster: aimodel status NAME",
 }
 _OTHER_ADVICE = "read the log of the serving pod: kubectl logs -l aimodel.dev/model=NAME"
 
@@ -121,7 +121,9 @@ class Client:
         except grpc.RpcError as exc:
             code = exc.code()
             advice = _ADVICE.get(code, _OTHER_ADVICE).replace("NAME", self._model)
-            raise CliError(f"{self._what}: {exc.details()} ({code.name})", advice) from exc
+            # gRPC wraps the cause of a refused connection into two sentences about addresses; the last part is news.
+            details = str(exc.details()).split("Failed to connect to remote host: ")[-1]
+            raise CliError(f"{self._what}: {details} ({code.name})", advice) from exc
         return answer, call
 
 

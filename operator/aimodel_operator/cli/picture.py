@@ -15,7 +15,7 @@ from aimodel_operator.cli.terminal import Colour, Terminal
 
 SHADES = " ░▒▓█"
 ASCII_SHADES = " .:-=+*#%@"
-SMALL = 24
+SMALL = 32
 # The grey ramp of the 256-colour palette, and its 6x6x6 colour cube.
 GREY_BASE, GREY_STEPS = 232, 24
 CUBE_BASE, CUBE_SIDE = 16, 6
@@ -85,7 +85,10 @@ def _sized(pixels: Array, columns: int) -> Array:
         shrunk: Array = blocks.mean(axis=(1, 3))
         return shrunk
     repeat = min(SMALL, columns) // max(width, height)
-    return pixels.repeat(repeat, axis=0).repeat(repeat, axis=1) if repeat > 1 else pixels
+    if repeat > 1:
+        repeat -= repeat % 2  # a cell holds two pixels, one above the other: an odd number would smear the edges
+        return pixels.repeat(repeat, axis=0).repeat(repeat, axis=1)
+    return pixels
 
 
 def _shaded(brightness: Array, shades: str) -> list[str]:
