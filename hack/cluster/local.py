@@ -111,16 +111,14 @@ class LocalCluster:
         if layout is None:
             return Status(False, {}, {})
         processes, api = self._processes(layout), ApiClient(self.kubeconfig)
-        return Status(
-            True,
-            {name: processes.pid(name) for name in ORDER},
-            {
-                "API server": api.answers("/readyz"),
-                "node": self._is_node_ready(api),
-                "DNS": self._is_dns_ready(layout),
-                "registry": oci.answers(layout.registry),
-            },
-        )
+        is_api_ready = api.answers("/readyz")
+        answers = {
+            "API server": is_api_ready,
+            "node": is_api_ready and self._is_node_ready(api),
+            "DNS": self._is_dns_ready(layout),
+            "registry": oci.answers(layout.registry),
+        }
+        return Status(True, {name: processes.pid(name) for name in ORDER}, answers)
 
     def info(self) -> dict[str, Any]:
         """How to reach the cluster; ClusterError when there is none."""
@@ -169,11 +167,15 @@ class LocalCluster:
         status = self.status()
         if status.is_healthy:
             return True
+        processes = self._processes(layout)
+        if not processes.is_running("etcd"):
+            # An API server takes long to find an etcd again that was away; a new one does not.
+            processes.stop("kube-apiserver", kill=True)
         try:
             with step(f"repair {', '.join(status.faults)}"):
                 self._start(layout)
         except ComponentError as exc:
-            with step(f"give up this state of {self.name}: {str(exc).splitlines()[0]}"):
+            with step(f"give up this state of {self.name}: {str(exc).split(';')[0]}"):
                 self._remove()
             return False
         return True
