@@ -23,6 +23,7 @@ use crate::{
     config::Config,
     cpu::{self, ThreadPlan},
     engine::{
+        deliver::{self, Delivery},
         load::{LoadedEngine, load},
         worker::{Dead, Heartbeat, Worker},
     },
@@ -64,6 +65,7 @@ struct Shared {
 struct Reports {
     loaded: oneshot::Sender<Result<Served, Fatal>>,
     ended: oneshot::Sender<Dead>,
+    delivery: Delivery,
 }
 
 /// Serves until SIGTERM, drains and returns; an error is a fatal end.
@@ -122,6 +124,7 @@ fn broken(what: &str, error: &io::Error) -> Fatal {
 }
 
 impl Reports {
+    /// The engine's end and the supervisor's; the task that hands out answers is started.
     fn new() -> (
         Self,
         oneshot::Receiver<Result<Served, Fatal>>,
@@ -129,7 +132,17 @@ impl Reports {
     ) {
         let (loaded, loaded_receiver) = oneshot::channel();
         let (ended, ended_receiver) = oneshot::channel();
-        (Self { loaded, ended }, loaded_receiver, ended_receiver)
+        let (delivery, deliveries) = deliver::channel();
+        drop(tasks::spawn(deliveries.run()));
+        (
+            Self {
+                loaded,
+                ended,
+                delivery,
+            },
+            loaded_receiver,
+            ended_receiver,
+        )
     }
 }
 
@@ -153,7 +166,7 @@ fn run_engine(shared: &Shared, plan: ThreadPlan, found: &Found, reports: Reports
         Ok(loaded) => loaded,
         Err(fatal) => return drop(reports.loaded.send(Err(fatal))),
     };
-    let worker = shared.worker(loaded, reports.loaded);
+    let worker = shared.worker(loaded, reports.delivery, reports.loaded);
     if let Err(dead) = worker.run() {
         shared.lifecycle.engine_died();
         drop(reports.ended.send(dead));
@@ -240,6 +253,7 @@ impl Shared {
     fn worker(
         &self,
         loaded: LoadedEngine,
+        delivery: Delivery,
         report: oneshot::Sender<Result<Served, Fatal>>,
     ) -> Worker {
         let signature: Arc<ModelSignature> = Arc::new(loaded.engine.signature().clone());
@@ -267,6 +281,7 @@ impl Shared {
             engine: loaded.engine,
             signature,
             queue,
+            delivery,
             metrics: self.metrics.clone(),
             heartbeat: self.heartbeat.clone(),
             failures: 0,

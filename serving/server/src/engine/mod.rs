@@ -3,6 +3,7 @@
 //! The worker pulls jobs, makes a `Batch` of them and calls `run`; engines know neither gRPC nor
 //! tokio, and never see a request of zero rows.
 
+pub mod deliver;
 pub mod echo;
 pub mod load;
 pub mod ort;

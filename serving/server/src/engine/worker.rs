@@ -16,7 +16,7 @@ use std::{
 
 use aimodel_wire::{EngineFailure, InferError, ModelSignature, Tensor, oip::Work};
 
-use super::{Engine, EngineError, warmup};
+use super::{Engine, EngineError, deliver::Delivery, warmup};
 use crate::{
     batch::{Batch, Job, Queue, split},
     metrics::Metrics,
@@ -73,6 +73,8 @@ pub struct Worker {
     pub signature: Arc<ModelSignature>,
     /// Where jobs come from.
     pub queue: Arc<Queue>,
+    /// Where answers go.
+    pub delivery: Delivery,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Read by the watchdog.
@@ -123,9 +125,8 @@ impl Worker {
         match self.execute(&works) {
             Ok(Ok(answers)) => {
                 self.failures = 0;
-                jobs.into_iter()
-                    .zip(answers)
-                    .for_each(|(job, answer)| job.answer(Ok(answer)));
+                let answers = answers.into_iter().map(Ok);
+                self.delivery.send(jobs.into_iter().zip(answers).collect());
                 Ok(())
             }
             Ok(Err(error)) if jobs.len() == 1 => {

@@ -7,35 +7,35 @@
 use std::{
     convert::Infallible,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use aimodel_wire::{
-    InferError,
-    proto::{ModelInferRequest, ModelInferResponse},
-};
+use aimodel_wire::{EngineFailure, InferError};
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::{
     body::{Frame, Incoming, SizeHint},
     service::Service,
 };
-use tonic::{
-    Code, Status,
-    body::Body,
-    codec::CompressionEncoding,
-    server::{Grpc, UnaryService},
-};
+use tokio::time::timeout_at;
+use tonic::{Code, Status, body::Body};
 use tower::{Service as _, util::BoxCloneSyncService};
 
-use super::{codec::InferCodec, deadline, load::Load, service::Inference};
+use super::{deadline, load::Load, message, service::Inference};
 use crate::{engine::worker::panic_text, metrics::Metrics};
 
+/// Names the revision in every prediction.
+const REVISION: &str = "x-aimodel-revision";
+/// Bytes of a request at most before the model said what it takes.
+const UNLOADED_LIMIT: usize = 1 << 20;
 const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 /// Bytes of an answer at most.
 const ANSWER_LIMIT: usize = 64 << 20;
@@ -86,6 +86,9 @@ impl Service<Request<Incoming>> for Front {
         let parts = self.0.clone();
         match &parts.predictions {
             Some(predictions) if request.uri().path() == INFER => {
+                if !is_grpc(request.headers()) {
+                    return Box::pin(std::future::ready(Ok(unsupported())));
+                }
                 let arrived = Instant::now();
                 match InFlight::enter(predictions, arrived) {
                     Some(guard) => Box::pin(predict(guard, request)),
@@ -119,12 +122,23 @@ impl Parts {
             return Status::unimplemented("no such method here").into_http();
         };
         let mut route = route.clone();
-        match no_panic(route.call(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(impossible)) => match impossible {},
-            Err(status) => status.into_http(),
-        }
+        let mut answer = pin!(route.call(request));
+        let caught = poll_fn(|context| {
+            no_panic(|| {
+                answer
+                    .as_mut()
+                    .poll(context)
+                    .map(|answer| Ok(answer.unwrap_or_else(never)))
+            })
+        });
+        caught
+            .await
+            .unwrap_or_else(|error| Status::from(error).into_http())
     }
+}
+
+fn never(impossible: Infallible) -> Response<Body> {
+    match impossible {}
 }
 
 fn refuse(predictions: &Predictions, arrived: Instant) -> Answer {
@@ -171,49 +185,66 @@ impl Drop for InFlight {
 }
 
 async fn predict(mut guard: InFlight, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    let response = match guarded(&guard, request).await {
-        Ok(response) => response,
-        Err(status) => status.into_http(),
+    let response = match answer(&guard, request).await {
+        Ok(response) => {
+            guard.code = Some(Code::Ok);
+            response
+        }
+        Err(error) => {
+            let status = Status::from(error);
+            guard.code = Some(status.code());
+            status.into_http::<Body>().map(CountedBody::free)
+        }
     };
-    guard.code = Some(code_of(response.headers()));
-    Ok(response.map(|body| CountedBody {
-        body,
-        _guard: Some(guard),
-    }))
+    Ok(response.map(|body| body.counted(guard)))
 }
 
-async fn guarded(guard: &InFlight, request: Request<Incoming>) -> Result<Response<Body>, Status> {
+async fn answer(guard: &InFlight, request: Request<Incoming>) -> Result<Answer, InferError> {
     let inference = &guard.predictions.inference;
-    if !is_grpc(request.headers()) {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Ok(response);
-    }
+    let (parts, mut body) = request.into_parts();
     let longest = inference.longest();
-    let timeout = deadline::timeout(request.headers())?.map_or(longest, |own| own.min(longest));
-    let handler = Handler {
-        inference,
-        arrived: guard.arrived,
-        deadline: guard.arrived + timeout,
-    };
+    let timeout = deadline::timeout(&parts.headers)?.map_or(longest, |own| own.min(longest));
+    let deadline = guard.arrived + timeout;
     let limit = inference
         .served()
-        .map_or(1 << 20, |served| served.message_limit);
-    let mut grpc = Grpc::new(InferCodec)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Deflate)
-        .max_decoding_message_size(limit)
-        .max_encoding_message_size(ANSWER_LIMIT);
-    let answer = no_panic(grpc.unary(handler, request));
-    let response = match tokio::time::timeout_at(handler.deadline.into(), answer).await {
-        Ok(response) => response?,
-        Err(_) => return Err(InferError::DeadlineExceeded { executed: true }.into()),
+        .map_or(UNLOADED_LIMIT, |served| served.message_limit);
+    let received = AtomicBool::new(false);
+    let exchange = async {
+        let message = message::receive(&parts.headers, &mut body, limit).await?;
+        received.store(true, Ordering::Relaxed);
+        inference.predict(message, guard.arrived, deadline).await
     };
-    // tonic's word for a message above the limit; nothing else here says OUT_OF_RANGE.
-    if code_of(response.headers()) == Code::OutOfRange {
-        return Err(InferError::MessageTooLarge { limit_bytes: limit }.into());
+    let mut exchange = pin!(exchange);
+    let caught = poll_fn(|context| no_panic(|| exchange.as_mut().poll(context)));
+    let Ok(answer) = timeout_at(deadline.into(), caught).await else {
+        let executed = received.load(Ordering::Relaxed);
+        return Err(InferError::DeadlineExceeded { executed });
+    };
+    let framed = message::frame(&answer?)?;
+    if framed.len() > ANSWER_LIMIT {
+        return Err(too_large_answer());
+    }
+    let mut response = Response::new(CountedBody::framed(framed));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
+    if let Some(revision) = inference.revision() {
+        headers.insert(REVISION, revision.clone());
     }
     Ok(response)
+}
+
+fn too_large_answer() -> InferError {
+    let message = format!("the answer is larger than {ANSWER_LIMIT} bytes; send fewer rows");
+    InferError::engine(EngineFailure::ResourceExhausted, &message)
+}
+
+fn unsupported() -> Answer {
+    let mut response = Response::new(CountedBody::free(Body::empty()));
+    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    response
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
@@ -221,66 +252,53 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// The code in the headers; an answer without one is followed by OK in its trailers.
-fn code_of(headers: &HeaderMap) -> Code {
-    headers
-        .get(Status::GRPC_STATUS)
-        .map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
-}
-
-#[derive(Clone, Copy)]
-struct Handler<'a> {
-    inference: &'a Inference,
-    arrived: Instant,
-    deadline: Instant,
-}
-
-impl<'a> UnaryService<ModelInferRequest> for Handler<'a> {
-    type Response = ModelInferResponse;
-    type Future = Pin<
-        Box<dyn Future<Output = Result<tonic::Response<ModelInferResponse>, Status>> + Send + 'a>,
-    >;
-
-    fn call(&mut self, request: tonic::Request<ModelInferRequest>) -> Self::Future {
-        let Self {
-            inference,
-            arrived,
-            deadline,
-        } = *self;
-        Box::pin(async move {
-            Ok(inference
-                .predict(request.into_inner(), arrived, deadline)
-                .await?)
-        })
-    }
-}
-
-/// The output of `future`; a panic in it becomes INTERNAL.
-async fn no_panic<F: Future>(future: F) -> Result<F::Output, Status> {
-    let mut future = pin!(future);
-    std::future::poll_fn(|context| {
-        let poll = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-        poll.map_or_else(
-            |panic| {
-                tracing::error!(panic = panic_text(panic.as_ref()), "a handler panicked");
-                let error = InferError::Internal("a handler of this server panicked".to_owned());
-                Poll::Ready(Err(error.into()))
-            },
-            |poll| poll.map(Ok),
-        )
+/// Polls through `poll`; a panic in it becomes INTERNAL.
+fn no_panic<T>(poll: impl FnOnce() -> Poll<Result<T, InferError>>) -> Poll<Result<T, InferError>> {
+    catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|panic| {
+        tracing::error!(panic = panic_text(panic.as_ref()), "a handler panicked");
+        Poll::Ready(Err(InferError::Internal(
+            "a handler of this server panicked".to_owned(),
+        )))
     })
-    .await
 }
 
 /// An answer's body; a prediction is in flight until its body was handed to HTTP/2.
 pub struct CountedBody {
-    body: Body,
+    content: Content,
     _guard: Option<InFlight>,
+}
+
+enum Content {
+    /// One message, then its trailers.
+    Message(Bytes),
+    /// The trailers of success.
+    Trailers,
+    /// Whatever another service gives.
+    Other(Body),
+    /// Nothing more.
+    End,
 }
 
 impl CountedBody {
     fn free(body: Body) -> Self {
-        Self { body, _guard: None }
+        Self {
+            content: Content::Other(body),
+            _guard: None,
+        }
+    }
+
+    fn framed(message: Bytes) -> Self {
+        Self {
+            content: Content::Message(message),
+            _guard: None,
+        }
+    }
+
+    fn counted(self, guard: InFlight) -> Self {
+        Self {
+            _guard: Some(guard),
+            ..self
+        }
     }
 }
 
@@ -298,14 +316,37 @@ impl hyper::body::Body for CountedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        if let Content::Other(body) = &mut self.content {
+            return Pin::new(body).poll_frame(context);
+        }
+        let frame = match std::mem::replace(&mut self.content, Content::End) {
+            Content::Message(message) => {
+                self.content = Content::Trailers;
+                Frame::data(message)
+            }
+            Content::Trailers => {
+                let mut trailers = HeaderMap::with_capacity(1);
+                trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+                Frame::trailers(trailers)
+            }
+            _ => return Poll::Ready(None),
+        };
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.content {
+            Content::Other(body) => body.is_end_stream(),
+            Content::End => true,
+            _ => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.content {
+            Content::Other(body) => body.size_hint(),
+            Content::Message(message) => SizeHint::with_exact(message.len() as u64),
+            _ => SizeHint::with_exact(0),
+        }
     }
 }

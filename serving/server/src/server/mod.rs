@@ -2,12 +2,12 @@
 
 pub mod accept;
 pub mod admin;
-mod codec;
 mod deadline;
 pub mod drain;
 pub mod health;
 pub mod layer;
 pub mod load;
+mod message;
 pub mod routes;
 pub mod service;
 pub mod tasks;

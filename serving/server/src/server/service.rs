@@ -19,16 +19,11 @@ use aimodel_wire::{
         grpc_inference_service_server::GrpcInferenceService,
     },
 };
-use tonic::{
-    Request, Response, Status,
-    metadata::{Ascii, MetadataValue},
-};
+use http::HeaderValue;
+use tonic::{Request, Response, Status};
 
 use super::drain::Lifecycle;
 use crate::batch::{Job, Queue};
-
-/// Metadata key that names the revision in every prediction.
-const REVISION: &str = "x-aimodel-revision";
 
 /// A model that answers.
 #[derive(Debug)]
@@ -62,7 +57,7 @@ impl Served {
 pub struct Inference {
     identity: ModelIdentity,
     lifecycle: Lifecycle,
-    revision: Option<MetadataValue<Ascii>>,
+    revision: Option<HeaderValue>,
     longest: Duration,
     served: OnceLock<Served>,
 }
@@ -97,6 +92,12 @@ impl Inference {
         self.served.get()
     }
 
+    /// The revision, as a header.
+    #[must_use]
+    pub fn revision(&self) -> Option<&HeaderValue> {
+        self.revision.as_ref()
+    }
+
     /// The longest time a request may take.
     #[must_use]
     pub fn longest(&self) -> Duration {
@@ -112,7 +113,7 @@ impl Inference {
         request: ModelInferRequest,
         arrived: Instant,
         deadline: Instant,
-    ) -> Result<Response<ModelInferResponse>, InferError> {
+    ) -> Result<ModelInferResponse, InferError> {
         let served = self.find(&request.model_name, &request.model_version)?;
         let (work, reply) = oip::decode(request, &served.signature)?;
         let outputs = if work.rows() == 0 {
@@ -120,11 +121,7 @@ impl Inference {
         } else {
             run(&served.queue, work, arrived, deadline).await?
         };
-        let mut response = Response::new(oip::encode(&self.identity, reply, outputs)?);
-        if let Some(revision) = &self.revision {
-            response.metadata_mut().insert(REVISION, revision.clone());
-        }
-        Ok(response)
+        oip::encode(&self.identity, reply, outputs)
     }
 
     fn known(&self, name: &str, version: &str) -> Result<(), InferError> {
@@ -257,8 +254,9 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
         let now = Instant::now();
-        Ok(self
+        let answer = self
             .predict(request.into_inner(), now, now + self.longest)
-            .await?)
+            .await?;
+        Ok(Response::new(answer))
     }
 }
