@@ -1,8 +1,9 @@
 """Gives a local cluster one cgroup of its own, on cgroup v1 and v2, and takes it away with all that is in it.
 
 `/aimodel-NAME/system` holds the cluster's daemons and the kubelet puts pods below `/aimodel-NAME/kubepods`, so
-the members of this cgroup are exactly the processes of the cluster. It never touches another cgroup, apart
-from passing controllers down to it on v2.
+the members of this cgroup are exactly the processes of the cluster. Other cgroups stay as they are, with one
+exception: in a container on v2 the root has processes and cannot pass controllers on before these are moved into a
+child, `moved-aside`; they are put back when the last cluster goes.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from hack.cluster.process import wait_until
 MOUNTS = Path("/sys/fs/cgroup")
 WANTED = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
 DAEMONS = "system"
+ASIDE = "moved-aside"
 REMOVE_LIMIT_S = 10.0
 
 
@@ -85,6 +87,8 @@ class Cgroup:
             top = root / self.name
             if not wait_until(lambda top=top: _is_removed(top), REMOVE_LIMIT_S):  # type: ignore[misc]
                 raise ClusterError(f"cgroup {top} cannot be removed: see the pids in its cgroup.procs files")
+            if self.is_unified:
+                _undo_moving_aside(root)
 
 
 def _inherit_cpuset(folder: Path) -> None:
@@ -102,13 +106,42 @@ def _pass_down(folder: Path) -> None:
     lacking = [name for name in WANTED if name in available and name not in control.read_text().split()]
     if not lacking:
         return
+    wanted = " ".join(f"+{name}" for name in lacking)
     try:
-        control.write_text(" ".join(f"+{name}" for name in lacking))
+        try:
+            control.write_text(wanted)
+        except OSError as exc:
+            if exc.errno != errno.EBUSY:
+                raise
+            # In a container the root is an ordinary cgroup: with processes in it, it passes nothing down.
+            _move_members(folder, folder / ASIDE)
+            control.write_text(wanted)
     except OSError as exc:
-        raise ClusterError(
-            f"cannot pass {', '.join(lacking)} down in {folder}: {exc.strerror}; inside a container, "
-            "move its processes out of the root cgroup first"
-        ) from exc
+        raise ClusterError(f"cannot pass {', '.join(lacking)} down in {folder}: {exc.strerror}") from exc
+
+
+def _undo_moving_aside(root: Path) -> None:
+    """Put processes back that were moved aside, unless another cluster of ours still needs them there."""
+    if not (root / ASIDE).exists() or any(path.is_dir() for path in root.glob("aimodel-*")):
+        return
+    control = root / "cgroup.subtree_control"
+    control.write_text(" ".join(f"-{name}" for name in control.read_text().split()))
+    _move_members(root / ASIDE, root)
+    (root / ASIDE).rmdir()
+
+
+def _move_members(source: Path, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+
+    def is_empty() -> bool:
+        members = (source / "cgroup.procs").read_text().split()
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                (target / "cgroup.procs").write_text(pid)
+        return not members
+
+    if not wait_until(is_empty, REMOVE_LIMIT_S):
+        raise ClusterError(f"processes of cgroup {source} cannot be moved to {target}")
 
 
 def _is_removed(top: Path) -> bool:

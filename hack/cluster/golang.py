@@ -68,7 +68,8 @@ def _fetch(least: tuple[int, ...]) -> Path:
 
 
 def _installer() -> list[str]:
-    for python in (sys.executable, shutil.which("python3", path="/usr/bin:/usr/local/bin"), "python3"):
+    own = sorted(str(path) for path in cache().glob("uv-*/bin/python"))
+    for python in (sys.executable, *own, shutil.which("python3", path="/usr/bin:/usr/local/bin"), "python3"):
         if python and _answers([python, "-m", "pip", "--version"]):
             return [python, "-m", "pip", "install", "--disable-pip-version-check"]
     uv = shutil.which("uv")
