@@ -208,6 +208,12 @@ def test_a_server_that_is_not_there_is_said(row: str, capsys: pytest.CaptureFixt
     assert " next: check that a server listens there" in error
 
 
+def test_a_proxy_of_the_environment_is_not_asked(address: str, row: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert predict("typed", row, "--address", address) == 0
+
+
 def test_a_file_that_does_not_fit_is_never_sent(address: str, row: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert predict("digits", row, "--address", address) == 2
     assert f"{row} has shape [1, 2], the model wants image FP32 [-1, 28, 28, 1]" in capsys.readouterr().err

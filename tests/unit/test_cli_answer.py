@@ -39,6 +39,7 @@ def a_prediction(
         ([0.2, 0.8], "FP32", True),
         ([[0.2, 0.7]], "FP32", False),
         ([[-0.2, 1.2]], "FP32", False),
+        ([[-0.2, 0.4, 0.8]], "FP32", False),
         ([[1.0]], "FP32", False),
         ([[float("nan"), 1.0]], "FP32", False),
         ([[0, 1]], "INT64", False),
