@@ -35,6 +35,7 @@ from hack.progress import step
 
 API_PORT, ETCD_PORT, ETCD_PEER_PORT = 6443, 2379, 2380
 LIMIT_S = 60.0
+LONGEST_STATE = 64  # socket paths end at 107 bytes, and the kubelet adds up to 40 to this one
 PAUSE_REPOSITORY, PAUSE_TAG = "aimodel/pause", "1"
 ORDER = (
     "etcd",
@@ -88,6 +89,8 @@ class LocalCluster:
         """Make the cluster usable, whatever state it is in."""
         preflight.check()
         self.cgroup.check()
+        if len(str(self.state)) > LONGEST_STATE:
+            raise ClusterError(f"{self.state} is too long a path for sockets in it: set AIMODEL_CACHE to a shorter one")
         programs = tools.ensure()
         with _one_at_a_time():
             layout = self._living()
