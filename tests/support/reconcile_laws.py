@@ -166,12 +166,17 @@ async def test_failed_build_is_tried_again_later_and_counts(world: World) -> Non
     await world.settle()
     assert len(await world.objects(JOB)) == 1
     world.advance(timedelta(seconds=6))
-    await world.settle()
-    (second,) = (await world.objects(JOB)).values()
-    assert second["metadata"]["annotations"]["aimodel.dev/attempt"] == "2"
+    model = await world.settle()
+    attempts = sorted(
+        job["metadata"]["annotations"]["aimodel.dev/attempt"] for job in (await world.objects(JOB)).values()
+    )
+    assert attempts == ["1", "2"]
+    assert verdict(model, "Ready") == ("False", "BuildFailed"), "the cause stays in sight while it is tried again"
     await world.finish_build(image=IMAGE)
-    await world.settle()
+    model = await world.settle()
+    assert verdict(model, "Ready") == ("False", "Progressing")
     assert len(await world.objects(DEPLOYMENT)) == 1
+    assert await world.objects(JOB) == {}
 
 
 async def test_crash_of_new_pods_is_named_by_its_cause(world: World) -> None:

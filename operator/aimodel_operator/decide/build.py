@@ -57,14 +57,15 @@ def decide_build(facts: Facts, settings: Settings, now: datetime) -> BuildDecisi
     model = facts.model
     repository = default_repository(model, settings)
     key = build_key(model, repository)
-    attempts = [job for job in facts.jobs if annotations_of(job).get(KEY_ANNOTATION) == key]
-    current = max(attempts, key=attempt_of, default=None)
-    others = tuple(job for job in facts.jobs if job is not current)
+    attempts = sorted((job for job in facts.jobs if annotations_of(job).get(KEY_ANNOTATION) == key), key=attempt_of)
+    # The attempt before the current one stays too: while a build is repeated, its failure is still what is wrong.
+    last_two = attempts[-2:]
+    others = tuple(job for job in facts.jobs if job not in last_two)
     recorded = _recorded_artefact(facts, key)
     if recorded is not None:
         return BuildDecision(key, repository, recorded, obsolete=facts.jobs)
-    if current is not None:
-        return _from_job(BuildDecision(key, repository, obsolete=others), current, facts, now)
+    if last_two:
+        return _from_jobs(BuildDecision(key, repository, obsolete=others), last_two, facts, now)
     if facts.registry_artefact is not None:
         return BuildDecision(key, repository, facts.registry_artefact, obsolete=others)
     digest = model.spec.source.digest
@@ -113,14 +114,15 @@ def _recorded_artefact(facts: Facts, key: str) -> Artefact | None:
     return None
 
 
-def _from_job(base: BuildDecision, job: Obj, facts: Facts, now: datetime) -> BuildDecision:
-    outcome = read_build(job, facts.pods)
+def _from_jobs(base: BuildDecision, last_two: list[Obj], facts: Facts, now: datetime) -> BuildDecision:
+    outcome = read_build(last_two[-1], facts.pods)
     if outcome.state is BuildState.SUCCEEDED:
         return replace(base, artefact=outcome.artefact, outcome=outcome)
     if outcome.state is BuildState.FAILED and outcome.finished_at is not None:
         retry_at = outcome.finished_at + retry_delay(outcome.attempt)
         if now >= retry_at:
-            # The failed Job stays until its successor exists: the count of attempts is in the cluster only.
             return replace(base, attempt=outcome.attempt + 1, outcome=outcome)
         return replace(base, outcome=outcome, retry_at=retry_at)
+    if outcome.finding is None and len(last_two) > 1:
+        outcome = replace(outcome, finding=read_build(last_two[0], facts.pods).finding)
     return replace(base, outcome=outcome)

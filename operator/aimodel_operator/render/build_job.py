@@ -61,8 +61,9 @@ def _container(model: api.AIModel, build: BuildDecision, settings: Settings, mou
     environment = {
         "AIMODEL_BUILD_REQUEST": json.dumps(_request(model, build, settings), sort_keys=True),
         "TMPDIR": _SCRATCH,
-        "DOCKER_CONFIG": _DOCKER_CONFIG,
     }
+    if any(mount["mountPath"] == _DOCKER_CONFIG for mount in mounts):
+        environment["DOCKER_CONFIG"] = _DOCKER_CONFIG
     return {
         "name": "build",
         "image": settings.operator_image,
