@@ -75,6 +75,13 @@ class OpenLoop:
             self._calls.append(Call(sent_s, "OK", first_number(answer)))
 
 
+def ask(target: str, model: str, features: int = 4) -> float:
+    """One call over a channel of its own; the answer's first number."""
+    with grpc.insecure_channel(target, options=NO_RETRIES) as channel:
+        stub = oip_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
+        return first_number(stub.ModelInfer(infer_request(model, np.zeros((1, features), np.float32)), timeout=10))
+
+
 def infer_request(model: str, rows: np.ndarray, name: str = "x") -> oip.ModelInferRequest:
     """A request with one float32 tensor, raw contents."""
     request = oip.ModelInferRequest(model_name=model)

@@ -1,0 +1,110 @@
+"""Serving and updating a model on the real cluster, judged by real gRPC clients."""
+
+import asyncio
+import json
+import urllib.request
+
+import grpc
+import numpy as np
+
+from aimodel_operator.cli.oip import inference_pb2_grpc as oip_grpc
+from calls import NO_RETRIES, OpenLoop, failures, first_number, infer_request, phases
+from live import FileHost, Live, a_live_model, wait_until
+from tiny_models import constant_model
+
+RATE = 50.0
+
+
+def answered_by(live: Live, model: str) -> dict[str, float]:
+    """How many calls each ready pod has answered, by its own metrics."""
+    counts = {}
+    for pod in live.pods(model):
+        url = f"http://{pod['status']['podIP']}:8002/metrics"
+        with urllib.request.urlopen(url, timeout=5) as response:
+            lines = response.read().decode().splitlines()
+        samples = [line for line in lines if line.startswith("aimodel_serving_requests_total{") and 'code="OK"' in line]
+        counts[pod["metadata"]["name"]] = sum(float(line.rsplit(" ", 1)[1]) for line in samples)
+    return counts
+
+
+def call_many(target: str, model: str, count: int) -> list[float]:
+    """`count` calls one after the other over one channel that balances round robin."""
+    options = (*NO_RETRIES, ("grpc.lb_policy_name", "round_robin"))
+    request = infer_request(model, np.zeros((1, 4), np.float32))
+    with grpc.insecure_channel(target, options=options) as channel:
+        stub = oip_grpc.GRPCInferenceServiceStub(channel)
+        return [first_number(stub.ModelInfer(request, timeout=10)) for _ in range(count)]
+
+
+def test_two_replicas_share_the_calls_of_one_channel(live: Live, files: FileHost, dns: str) -> None:
+    live.apply(a_live_model("shared", files.put("one.onnx", constant_model(1.0)), replicas=2))
+    live.wait_ready("shared")
+    before = answered_by(live, "shared")
+    assert len(before) == 2
+    target = f"dns://{dns}:53/shared-headless.{live.namespace}.svc.cluster.local:8001"
+    assert call_many(target, "shared", 1000) == [1.0] * 1000
+    after = answered_by(live, "shared")
+    shares = sorted(after[pod] - before[pod] for pod in before)
+    assert sum(shares) == 1000
+    assert shares[0] >= 400, f"of 1000 calls the pods answered {shares}"
+
+
+def test_scale_subresource_changes_pods_and_nothing_else(live: Live) -> None:
+    revision = live.model("shared")["status"]["active"]["revision"]
+    live.kubectl("scale", "aimodel/shared", "--replicas=1")
+    live.wait_ready("shared")
+    wait_until(lambda: len(live.pods("shared")) == 1, 30, lambda: f"{len(live.pods('shared'))} pods")
+    status = live.model("shared")["status"]
+    assert status["active"]["revision"] == revision
+    assert len(status["history"]) == 1
+
+
+async def test_new_digest_under_load_loses_no_call_and_never_goes_back(live: Live, files: FileHost) -> None:
+    live.apply(a_live_model("rolling", files.put("v1.onnx", constant_model(1.0)), replicas=2))
+    live.wait_ready("rolling")
+    client = OpenLoop(live.address("rolling"), "rolling", RATE)
+    await client.start()
+    await asyncio.sleep(2)
+    source = files.put("v2.onnx", constant_model(2.0))
+    await asyncio.to_thread(live.patch, "aimodel", "rolling", {"spec": {"source": source}})
+    await asyncio.to_thread(live.wait_ready, "rolling")
+    await asyncio.to_thread(wait_until, lambda: live.pod_count("rolling") == 2, 60, lambda: "old pods are still there")
+    await asyncio.sleep(1)
+    calls = await client.stop()
+    assert len(calls) > 5 * RATE
+    assert not failures(calls)
+    assert phases(calls) == [1.0, 2.0]
+
+
+def test_deleting_the_model_leaves_nothing_with_its_uid(live: Live) -> None:
+    uid = live.model("rolling")["metadata"]["uid"]
+    assert live.owned_by(uid)
+    live.delete("aimodel", "rolling")
+    wait_until(lambda: not live.owned_by(uid), 60, lambda: f"left: {live.owned_by(uid)}")
+
+
+def test_same_input_is_not_built_twice_and_gives_the_same_image(live: Live, files: FileHost) -> None:
+    source = files.put("again.onnx", constant_model(3.0))
+    live.apply(a_live_model("again", source))
+    first = live.wait_ready("again")["status"]["active"]["image"]
+    live.delete("aimodel", "again")
+    live.apply(a_live_model("again", source))
+    second = live.wait_ready("again")
+    assert second["status"]["active"]["image"] == first
+    jobs = live.get("jobs", selector="aimodel.dev/model=again")["items"]
+    assert jobs == [], "the image was there: nothing had to be built"
+    repository = f"{live.cluster.registry}/elsewhere/again"
+    live.patch("aimodel", "again", {"spec": {"image": {"repository": repository}}})
+    rebuilt = live.wait_ready("again")["status"]["active"]["image"]
+    assert rebuilt == f"{repository}@{first.partition('@')[2]}"
+
+
+def test_status_is_what_kubectl_shows(live: Live) -> None:
+    live.kubectl("wait", "--for=condition=Ready", "aimodel/shared", "--timeout=30s")
+    header, row = live.kubectl("get", "aimodel", "shared").splitlines()
+    assert header.split() == ["NAME", "READY", "AVAILABLE", "REASON", "URL", "REPLICAS", "AGE"]
+    assert row.split()[:4] == ["shared", "True", "True", "Serving"]
+    explained = live.kubectl("explain", "aimodel.spec")
+    assert "Where the finished model is fetched from." in " ".join(explained.split())
+    table = json.loads(live.kubectl("get", "aimodel", "shared", "--output", "json"))
+    assert table["status"]["url"] == f"grpc://shared.{live.namespace}.svc:8001"
