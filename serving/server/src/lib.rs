@@ -15,3 +15,4 @@ pub mod metrics;
 pub mod process;
 pub mod repository;
 pub mod server;
+mod shared;

@@ -4,14 +4,14 @@
 //! engine thread makes the engine itself, because a session belongs to one thread.
 
 use std::{
-    fs, io,
+    io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     thread,
     time::Duration,
 };
 
-use aimodel_wire::{InferError, ModelSignature, oip::ModelIdentity};
+use aimodel_wire::{InferError, ModelSignature};
 use tokio::{
     runtime::{self, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -25,41 +25,27 @@ use crate::{
     engine::{
         deliver::{self, Delivery},
         load::{LoadedEngine, load},
-        worker::{Dead, Heartbeat, Worker},
+        worker::{Dead, Worker},
     },
     fatal::{self, Fatal, Reason},
-    metrics::{Gauges, Metrics, ModelInfo},
+    metrics::ModelInfo,
     repository::{self, Found},
     server::{
         accept::{Limits, Port},
         admin,
-        drain::{Connections, DrainTimes, Lifecycle, Phase, drain},
+        drain::{DrainTimes, Phase, drain},
         layer::{Front, Predictions},
-        load::{Load, Reading},
         routes,
-        service::{Inference, Served},
+        service::Served,
         tasks,
     },
+    shared::Shared,
 };
 
 /// Bytes of inputs that may wait for the engine.
 const QUEUE_BYTES: usize = 64 << 20;
 /// Full batches that may wait for the engine.
 const QUEUE_BATCHES: usize = 4;
-
-/// What the threads of the process share.
-#[derive(Debug)]
-struct Shared {
-    config: Config,
-    identity: ModelIdentity,
-    lifecycle: Lifecycle,
-    connections: Connections,
-    load: Arc<Load>,
-    metrics: Arc<Metrics>,
-    heartbeat: Arc<Heartbeat>,
-    inference: Arc<Inference>,
-    boot_id: String,
-}
 
 /// What the engine thread tells the supervisor.
 struct Reports {
@@ -174,42 +160,6 @@ fn run_engine(shared: &Shared, plan: ThreadPlan, found: &Found, reports: Reports
 }
 
 impl Shared {
-    fn new(config: Config, found: &Found) -> Self {
-        let name = config
-            .model_name
-            .clone()
-            .unwrap_or_else(|| found.name.clone());
-        let identity = ModelIdentity {
-            name,
-            version: found.version.clone(),
-        };
-        let lifecycle = Lifecycle::default();
-        let boot_id = fs::read_to_string("/proc/sys/kernel/random/uuid");
-        Self {
-            metrics: Arc::new(Metrics::new(&identity.name)),
-            inference: Arc::new(Inference::new(
-                identity.clone(),
-                lifecycle.clone(),
-                config.revision.as_deref(),
-                config.timeout,
-            )),
-            connections: Connections::new(config.max_connections),
-            load: Arc::default(),
-            heartbeat: Arc::default(),
-            boot_id: boot_id.unwrap_or_default().trim().to_owned(),
-            identity,
-            lifecycle,
-            config,
-        }
-    }
-
-    /// What runs here, in words.
-    fn describe(&self) -> String {
-        let ModelIdentity { name, version } = &self.identity;
-        let revision = self.config.revision.as_deref().unwrap_or("none");
-        format!("model '{name}' of version '{version}', revision '{revision}'")
-    }
-
     /// Opens a gRPC port: with inference, or with health alone.
     fn open(&self, listener: TcpListener, with_inference: bool) -> Result<(), Fatal> {
         let failed = |error: &io::Error| broken("cannot open a port", error);
@@ -256,7 +206,7 @@ impl Shared {
         delivery: Delivery,
         report: oneshot::Sender<Result<Served, Fatal>>,
     ) -> Worker {
-        let signature: Arc<ModelSignature> = Arc::new(loaded.engine.signature().clone());
+        let signature: Arc<ModelSignature> = Arc::new(loaded.warmed.signature);
         let rows = signature.max_rows().map_or(1, std::num::NonZeroUsize::get);
         let policy = Policy {
             max_rows: rows,
@@ -284,6 +234,7 @@ impl Shared {
             delivery,
             metrics: self.metrics.clone(),
             heartbeat: self.heartbeat.clone(),
+            probe: loaded.warmed.probe,
             failures: 0,
         }
     }
@@ -349,54 +300,5 @@ async fn either(one: &mut Signal, other: &mut Signal) {
     tokio::select! {
         _ = one.recv() => {}
         _ = other.recv() => {}
-    }
-}
-
-impl admin::Source for Shared {
-    fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    fn gauges(&self) -> Gauges {
-        Gauges {
-            in_flight: self.load.read().in_flight,
-            queued_rows: self
-                .inference
-                .served()
-                .map_or(0, |served| served.queue.rows()),
-            ready: self.lifecycle.state().is_ready(),
-            connections: self.connections.open(),
-        }
-    }
-
-    fn liveness(&self) -> Result<(), &'static str> {
-        if self.lifecycle.state().is_live() {
-            Ok(())
-        } else {
-            Err("a batch runs for too long")
-        }
-    }
-
-    fn readiness(&self) -> Result<(), &'static str> {
-        let state = self.lifecycle.state();
-        match state.phase {
-            Phase::Loading => Err("the model is being loaded"),
-            Phase::Serving if state.dead => Err("the engine ended"),
-            Phase::Serving => Ok(()),
-            _ => Err("draining"),
-        }
-    }
-
-    fn load(&self) -> Reading {
-        self.load.read()
-    }
-
-    fn boot_id(&self) -> &str {
-        &self.boot_id
-    }
-
-    fn watch(&self) {
-        self.lifecycle
-            .set_stuck(self.heartbeat.running_for() > self.config.stuck_after);
     }
 }

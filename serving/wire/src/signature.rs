@@ -97,6 +97,13 @@ impl ModelSignature {
         })
     }
 
+    /// The same model with each request run alone: for one whose first dimension is no batch after
+    /// all, which only the engine can find out.
+    #[must_use]
+    pub fn without_batching(self) -> Self {
+        Self { max_rows: None, ..self }
+    }
+
     /// The inputs, in the order in which engines get them.
     #[must_use]
     pub fn inputs(&self) -> &[TensorSpec] {
@@ -204,6 +211,13 @@ mod tests {
             assert_eq!(signature.is_batched(), batched, "{input:?} {output:?}");
             assert_eq!(signature.max_rows().is_some(), batched);
         }
+    }
+
+    #[test]
+    fn batching_can_be_taken_away() {
+        let signature = signature(&[-1, 4], &[-1]).unwrap().without_batching();
+        assert!(!signature.is_batched());
+        assert_eq!(signature.inputs()[0].shape, [-1, 4]);
     }
 
     #[test]

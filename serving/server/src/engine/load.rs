@@ -5,13 +5,11 @@
 
 use std::{num::NonZeroUsize, path::Path};
 
-use aimodel_wire::ModelSignature;
-
 use super::{
     Engine,
     echo::EchoEngine,
     ort::{Ort, OrtEngine, SessionLimits},
-    warmup,
+    warmup::{self, Warmed},
 };
 use crate::{
     config::{Config, Device},
@@ -24,6 +22,8 @@ const CUDA_PROVIDER: &str = "CUDAExecutionProvider";
 
 /// An engine that is ready to serve.
 pub struct LoadedEngine {
+    /// What was learnt when it was warmed.
+    pub warmed: Warmed,
     /// The engine.
     pub engine: Box<dyn Engine>,
     /// Its name in the protocol.
@@ -46,8 +46,8 @@ impl std::fmt::Debug for LoadedEngine {
 /// When the library, the device or the model cannot be used.
 pub fn load(config: &Config, intra_op: usize, files: &Files) -> Result<LoadedEngine, Fatal> {
     let max_rows = NonZeroUsize::new(config.max_rows).unwrap_or(NonZeroUsize::MIN);
-    let mut loaded = match files {
-        Files::Echo(path) => load_echo(config, path, max_rows)?,
+    match files {
+        Files::Echo(path) => load_echo(config, path, max_rows),
         Files::Onnx(path) => load_onnx(
             config,
             path,
@@ -56,10 +56,21 @@ pub fn load(config: &Config, intra_op: usize, files: &Files) -> Result<LoadedEng
                 device: config.device,
                 max_rows,
             },
-        )?,
-    };
-    warm(&mut loaded)?;
-    Ok(loaded)
+        ),
+    }
+}
+
+impl LoadedEngine {
+    fn new(mut engine: Box<dyn Engine>, platform: &'static str, description: String) -> Self {
+        let warmed = warmup::warm_up(engine.as_mut());
+        tracing::info!(engine = description, full_batch = ?warmed.full_batch, "warmed up");
+        Self {
+            warmed,
+            engine,
+            platform,
+            description,
+        }
+    }
 }
 
 fn load_echo(config: &Config, path: &Path, max_rows: NonZeroUsize) -> Result<LoadedEngine, Fatal> {
@@ -69,11 +80,11 @@ fn load_echo(config: &Config, path: &Path, max_rows: NonZeroUsize) -> Result<Loa
     }
     let engine = EchoEngine::load(path, max_rows)
         .map_err(|problem| Fatal::new(Reason::ModelLoadFailed, problem))?;
-    Ok(LoadedEngine {
-        engine: Box::new(engine),
-        platform: "aimodel_echo",
-        description: "echo".to_owned(),
-    })
+    Ok(LoadedEngine::new(
+        Box::new(engine),
+        "aimodel_echo",
+        "echo".to_owned(),
+    ))
 }
 
 fn load_onnx(config: &Config, path: &Path, limits: SessionLimits) -> Result<LoadedEngine, Fatal> {
@@ -95,11 +106,11 @@ fn load_onnx(config: &Config, path: &Path, limits: SessionLimits) -> Result<Load
         ),
         Device::Cpu => failed(format!("{}: {error}", path.display())),
     })?;
-    Ok(LoadedEngine {
-        engine: Box::new(engine),
-        platform: "onnxruntime_onnx",
-        description: format!("onnxruntime {}", ort.version()),
-    })
+    Ok(LoadedEngine::new(
+        Box::new(engine),
+        "onnxruntime_onnx",
+        format!("onnxruntime {}", ort.version()),
+    ))
 }
 
 fn require_cuda(ort: &'static Ort, library: &Path) -> Result<(), Fatal> {
@@ -128,18 +139,4 @@ fn is_loadable_on_cpu(ort: &'static Ort, path: &Path, limits: SessionLimits) -> 
         },
     )
     .is_ok()
-}
-
-fn warm(loaded: &mut LoadedEngine) -> Result<(), Fatal> {
-    let signature: ModelSignature = loaded.engine.signature().clone();
-    match warmup::warm_up(loaded.engine.as_mut(), &signature) {
-        Ok(full_batch) => {
-            tracing::info!(engine = loaded.description, ?full_batch, "warmed up");
-            Ok(())
-        }
-        Err(error) => Err(Fatal::new(
-            Reason::ModelLoadFailed,
-            format!("the model loaded but failed on a batch of zeros: {error}"),
-        )),
-    }
 }

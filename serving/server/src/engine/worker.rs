@@ -16,7 +16,11 @@ use std::{
 
 use aimodel_wire::{EngineFailure, InferError, ModelSignature, Tensor, oip::Work};
 
-use super::{Engine, EngineError, deliver::Delivery, warmup};
+use super::{
+    Engine, EngineError,
+    deliver::Delivery,
+    warmup::{self, Probe},
+};
 use crate::{
     batch::{Batch, Job, Queue, split},
     metrics::Metrics,
@@ -79,6 +83,8 @@ pub struct Worker {
     pub metrics: Arc<Metrics>,
     /// Read by the watchdog.
     pub heartbeat: Arc<Heartbeat>,
+    /// How to try the engine with zeros; `None` when it refuses them.
+    pub probe: Option<Probe>,
     /// Internal failures in a row.
     pub failures: usize,
 }
@@ -200,14 +206,14 @@ impl Worker {
             return Ok(());
         }
         self.failures += 1;
-        if self.failures < SUSPICIOUS {
+        let Some(probe) = self.probe.filter(|_| self.failures >= SUSPICIOUS) else {
             return Ok(());
-        }
+        };
         self.failures = 0;
-        let probe = catch_unwind(AssertUnwindSafe(|| {
-            warmup::run(self.engine.as_mut(), &self.signature, 1)
+        let tried = catch_unwind(AssertUnwindSafe(|| {
+            warmup::run(self.engine.as_mut(), &self.signature, 1, probe)
         }));
-        match probe {
+        match tried {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Dead(format!("the engine fails every request: {error}"))),
             Err(panic) => Err(Dead(format!(

@@ -29,12 +29,13 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, interval_at, sleep, sleep_until},
 };
 
 use super::{
     drain::{Connections, Lifecycle, Phase, State},
     tasks,
+    unsent::Unsent,
 };
 
 /// Bytes of the client's connection preface; less than that read means no handshake yet.
@@ -43,6 +44,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time a connection gets to finish its requests after a GOAWAY for age.
 const AGE_GRACE: Duration = Duration::from_secs(30);
 const NEVER: Duration = Duration::from_hours(366 * 24);
+/// An answer that stays unread for longer than this, and at most twice as long, ends its connection.
+const UNREAD_LIMIT: Duration = Duration::from_secs(30);
 /// Connections past the cap that may be told so at the same time; more are just closed.
 const POLITE_REFUSALS: usize = 64;
 
@@ -86,6 +89,13 @@ impl Limits {
     }
 }
 
+/// A service that keeps something of each connection.
+pub trait PerConnection {
+    /// The service for a connection that counts its unsent answers there.
+    #[must_use]
+    fn for_connection(&self, unsent: Arc<Unsent>) -> Self;
+}
+
 /// One port: its listener, what answers on it and what it may use.
 pub struct Port<S> {
     /// Where connections come from.
@@ -103,7 +113,7 @@ pub struct Port<S> {
 impl<S, B> Port<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
+        + PerConnection
         + Send
         + 'static,
     S::Future: Send,
@@ -145,14 +155,15 @@ where
                 tracing::debug!(%error, "connection gone before it was served");
                 continue;
             }
-            let read = Arc::new(AtomicUsize::new(0));
+            let (read, unsent) = (Arc::<AtomicUsize>::default(), Arc::<Unsent>::default());
             let io = TokioIo::new(Counted {
                 stream,
                 read: read.clone(),
             });
             let connection = Timed {
-                connection: builder.serve_connection(io, service.clone()),
+                connection: builder.serve_connection(io, service.for_connection(unsent.clone())),
                 read,
+                unsent,
                 age: limits.age.filter(|_| !refused).map(jitter),
                 refused,
                 changes: lifecycle.subscribe(),
@@ -176,6 +187,7 @@ fn jitter(age: Duration) -> Duration {
 struct Timed<C> {
     connection: C,
     read: Arc<AtomicUsize>,
+    unsent: Arc<Unsent>,
     age: Option<Duration>,
     refused: bool,
     changes: watch::Receiver<State>,
@@ -192,6 +204,7 @@ where
         let Self {
             connection,
             read,
+            unsent,
             age,
             refused,
             mut changes,
@@ -202,6 +215,7 @@ where
         let opened = Instant::now();
         let age_end = opened + age.unwrap_or(NEVER);
         let mut timer = pin!(sleep_until(age_end.min(opened + HANDSHAKE_TIMEOUT)));
+        let mut periods = interval_at(opened + UNREAD_LIMIT, UNREAD_LIMIT);
         let mut going_away = refused;
         if refused {
             connection.as_mut().graceful_shutdown();
@@ -228,6 +242,12 @@ where
                         now + AGE_GRACE
                     };
                     timer.as_mut().reset(next);
+                }
+                _ = periods.tick() => {
+                    if unsent.is_stalled() {
+                        tracing::debug!("a peer does not read its answers");
+                        return;
+                    }
                 }
                 phase = changed(&mut changes) => {
                     if phase == Phase::Aborting || (phase == Phase::Closing && !handshaken()) {

@@ -14,22 +14,26 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use aimodel_wire::{EngineFailure, InferError};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use hyper::{
-    body::{Frame, Incoming, SizeHint},
-    service::Service,
-};
+use hyper::{body::Incoming, service::Service};
 use tokio::time::timeout_at;
 use tonic::{Code, Status, body::Body};
 use tower::{Service as _, util::BoxCloneSyncService};
 
-use super::{deadline, load::Load, message, service::Inference};
+use super::{
+    accept::PerConnection,
+    body::CountedBody,
+    deadline,
+    load::Load,
+    message,
+    service::Inference,
+    unsent::{Ticket, Unsent},
+};
 use crate::{engine::worker::panic_text, metrics::Metrics};
 
 /// Names the revision in every prediction.
@@ -47,7 +51,10 @@ pub type Route = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallib
 
 /// What answers on a gRPC port.
 #[derive(Clone, Debug)]
-pub struct Front(Arc<Parts>);
+pub struct Front {
+    parts: Arc<Parts>,
+    unsent: Arc<Unsent>,
+}
 
 struct Parts {
     predictions: Option<Predictions>,
@@ -75,7 +82,7 @@ impl fmt::Debug for Parts {
     }
 }
 
-type Answer = Response<CountedBody>;
+type Answer = Response<CountedBody<InFlight>>;
 
 impl Service<Request<Incoming>> for Front {
     type Response = Answer;
@@ -83,14 +90,14 @@ impl Service<Request<Incoming>> for Front {
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let parts = self.0.clone();
+        let parts = self.parts.clone();
         match &parts.predictions {
             Some(predictions) if request.uri().path() == INFER => {
                 if !is_grpc(request.headers()) {
                     return Box::pin(std::future::ready(Ok(unsupported())));
                 }
                 let arrived = Instant::now();
-                match InFlight::enter(predictions, arrived) {
+                match InFlight::enter(predictions, arrived, &self.unsent) {
                     Some(guard) => Box::pin(predict(guard, request)),
                     None => Box::pin(std::future::ready(Ok(refuse(predictions, arrived)))),
                 }
@@ -100,14 +107,26 @@ impl Service<Request<Incoming>> for Front {
     }
 }
 
+impl PerConnection for Front {
+    fn for_connection(&self, unsent: Arc<Unsent>) -> Self {
+        Self {
+            parts: self.parts.clone(),
+            unsent,
+        }
+    }
+}
+
 impl Front {
     /// A front of these services; `predictions` is left out on the port that has health alone.
     #[must_use]
     pub fn new(predictions: Option<Predictions>, routes: Vec<(&'static str, Route)>) -> Self {
-        Self(Arc::new(Parts {
-            predictions,
-            routes,
-        }))
+        Self {
+            parts: Arc::new(Parts {
+                predictions,
+                routes,
+            }),
+            unsent: Arc::default(),
+        }
     }
 }
 
@@ -157,19 +176,22 @@ fn refuse(predictions: &Predictions, arrived: Instant) -> Answer {
 }
 
 /// A prediction that was taken in; leaving counts it, also when the client went away.
-struct InFlight {
+#[derive(Debug)]
+pub struct InFlight {
     predictions: Predictions,
     arrived: Instant,
     code: Option<Code>,
+    _ticket: Ticket,
 }
 
 impl InFlight {
-    fn enter(predictions: &Predictions, arrived: Instant) -> Option<Self> {
+    fn enter(predictions: &Predictions, arrived: Instant, unsent: &Arc<Unsent>) -> Option<Self> {
         let entered = predictions.load.try_enter(predictions.most);
         entered.then(|| Self {
             predictions: predictions.clone(),
             arrived,
             code: None,
+            _ticket: unsent.enter(),
         })
     }
 }
@@ -260,93 +282,4 @@ fn no_panic<T>(poll: impl FnOnce() -> Poll<Result<T, InferError>>) -> Poll<Resul
             "a handler of this server panicked".to_owned(),
         )))
     })
-}
-
-/// An answer's body; a prediction is in flight until its body was handed to HTTP/2.
-pub struct CountedBody {
-    content: Content,
-    _guard: Option<InFlight>,
-}
-
-enum Content {
-    /// One message, then its trailers.
-    Message(Bytes),
-    /// The trailers of success.
-    Trailers,
-    /// Whatever another service gives.
-    Other(Body),
-    /// Nothing more.
-    End,
-}
-
-impl CountedBody {
-    fn free(body: Body) -> Self {
-        Self {
-            content: Content::Other(body),
-            _guard: None,
-        }
-    }
-
-    fn framed(message: Bytes) -> Self {
-        Self {
-            content: Content::Message(message),
-            _guard: None,
-        }
-    }
-
-    fn counted(self, guard: InFlight) -> Self {
-        Self {
-            _guard: Some(guard),
-            ..self
-        }
-    }
-}
-
-impl fmt::Debug for CountedBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CountedBody").finish_non_exhaustive()
-    }
-}
-
-impl hyper::body::Body for CountedBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Content::Other(body) = &mut self.content {
-            return Pin::new(body).poll_frame(context);
-        }
-        let frame = match std::mem::replace(&mut self.content, Content::End) {
-            Content::Message(message) => {
-                self.content = Content::Trailers;
-                Frame::data(message)
-            }
-            Content::Trailers => {
-                let mut trailers = HeaderMap::with_capacity(1);
-                trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
-                Frame::trailers(trailers)
-            }
-            _ => return Poll::Ready(None),
-        };
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Other(body) => body.is_end_stream(),
-            Content::End => true,
-            _ => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Other(body) => body.size_hint(),
-            Content::Message(message) => SizeHint::with_exact(message.len() as u64),
-            _ => SizeHint::with_exact(0),
-        }
-    }
 }

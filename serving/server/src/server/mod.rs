@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod admin;
+pub mod body;
 mod deadline;
 pub mod drain;
 pub mod health;
@@ -11,3 +12,4 @@ mod message;
 pub mod routes;
 pub mod service;
 pub mod tasks;
+mod unsent;
