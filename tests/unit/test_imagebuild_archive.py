@@ -5,11 +5,13 @@ import io
 import random
 import struct
 import tarfile
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from aimodel_operator.imagebuild import archive
+from aimodel_operator.imagebuild.bounded import BoundedReader
 from aimodel_operator.imagebuild.errors import ModelRejectedError, OutOfSpaceError
 
 MARKER = b"harmless marker"
@@ -73,7 +75,7 @@ def test_plain_files_and_folders_come_out_with_our_own_modes(tmp_path: Path, mod
         (entry("pipe", type=tarfile.FIFOTYPE), "named pipe"),
         (entry("odd", type=b"Z"), "special entry"),
         (entry("d/" * 20 + "deep", MARKER), "too deep"),
-        (entry("n" * 600, MARKER), "too long"),
+        (entry("n" * 256, MARKER), "too long"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -141,18 +143,42 @@ def header(name: bytes, size: bytes, kind: bytes) -> bytes:
     return bytes(block)
 
 
-def test_a_header_that_claims_a_gigabyte_of_name_is_not_read(tmp_path: Path) -> None:
-    data = header(b"././@LongLink", b"07777777777\0", b"L") + bytes(1_000_000)
+NEGATIVE = b"\xff" * 4 + struct.pack(">q", -1024)
 
-    with pytest.raises(ModelRejectedError, match="header larger than any real one"):
+
+@pytest.mark.parametrize("size", [b"07777777777\0", NEGATIVE], ids=["a gigabyte", "less than nothing"])
+@pytest.mark.parametrize("kind", [b"L", b"K", b"x", b"g"], ids=["long name", "long link", "pax", "global pax"])
+def test_a_header_of_an_absurd_size_is_not_read_into_memory(tmp_path: Path, kind: bytes, size: bytes) -> None:
+    data = header(b"././@LongLink", size, kind) + bytes(1_000_000)
+
+    with pytest.raises(ModelRejectedError, match="header of a size that no real one has"):
         extract(tmp_path, gzip.compress(data))
 
 
-def test_a_negative_size_does_not_loop(tmp_path: Path) -> None:
-    size = b"\xff" * 4 + struct.pack(">q", -1024)
+def test_an_endless_chain_of_sparse_maps_is_not_kept_in_memory(tmp_path: Path) -> None:
+    first = bytearray(header(b"model.onnx", b"00000000000\0", b"S"))
+    first[482] = 1
+    first[148:156] = b" " * 8
+    first[148:156] = b"%06o\0 " % sum(first)
+    more = bytearray(512)
+    more[:24] = b"00000000001\0" * 2
+    more[504] = 1
 
-    with pytest.raises(ModelRejectedError):
-        extract(tmp_path, header(b"a", size, b"0") + header(b"b", b"00000000000\0", b"0") + bytes(1024))
+    with pytest.raises(ModelRejectedError, match="header of a size that no real one has"):
+        extract(tmp_path, bytes(first) + bytes(more) * 4000)
+
+
+def test_the_reader_never_goes_back(tmp_path: Path) -> None:
+    (tmp_path / "tar").write_bytes(bytes(2000))
+    with closing(BoundedReader(tmp_path / "tar", gzipped=False)) as reader:
+        assert reader.seek(1024) == 1024
+        with pytest.raises(ModelRejectedError, match="points backwards"):
+            reader.seek(512)
+
+
+def test_a_negative_size_does_not_loop(tmp_path: Path) -> None:
+    with pytest.raises(ModelRejectedError, match="negative size"):
+        extract(tmp_path, header(b"a", NEGATIVE, b"0") + header(b"b", b"00000000000\0", b"0") + bytes(1024))
 
 
 @pytest.mark.parametrize("kept_bytes", [700, 5000, -9], ids=["in a file", "in a later file", "in the checksum"])
@@ -183,6 +209,33 @@ def test_a_damaged_header_does_not_pass_for_the_end(tmp_path: Path) -> None:
 
     with pytest.raises(ModelRejectedError, match="behind its end"):
         extract(tmp_path, bytes(whole))
+
+
+def with_checksums(data: bytearray) -> bytes:
+    for at in range(0, len(data) - 511, 512):
+        if data[at + 257 : at + 262] == b"ustar":
+            data[at + 148 : at + 156] = b" " * 8
+            data[at + 148 : at + 156] = b"%06o\0 " % sum(data[at : at + 512])
+    return bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_archive_is_unpacked_in_its_folder_or_rejected(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    whole = packed(entry("m/model.onnx", b"m" * 700), entry("x" * 150, b"x"), entry("m/d", type=tarfile.DIRTYPE))
+    for turn in range(10):
+        damaged = bytearray(whole)
+        for _ in range(dice.choice([1, 2, 5])):
+            field = dice.choice([(0, 100), (124, 12), (156, 1), (345, 138), (482, 1), (0, 512)])
+            at = dice.randrange(len(damaged) // 512) * 512 + field[0] + dice.randrange(field[1])
+            damaged[at] = dice.choice([0, 0xFF, 0x80, ord("0"), ord("x"), ord("L"), dice.randrange(256)])
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        with suppress(ModelRejectedError, OutOfSpaceError):
+            extract(folder, with_checksums(damaged))
+
+        assert sorted(path.name for path in folder.iterdir()) == ["source", "work"]
+        assert not any(path.is_symlink() for path in folder.rglob("*"))
 
 
 def test_what_macos_adds_on_its_own_is_left_out(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Hostile ONNX files, wherever they hide what they want; and that the structure read is what onnx itself reads."""
 
+import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import onnx
@@ -185,6 +187,26 @@ def test_the_structure_is_what_onnx_reads_without_the_numbers(tmp_path: Path) ->
         for payload in ("raw_data", "float_data", "int64_data", "string_data"):
             tensor.ClearField(payload)
     assert structure == model
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_model_is_read_or_rejected(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    whole = IN_A_GRAPH["a sub-graph"](external("weights.bin")).SerializeToString()
+    (tmp_path / "weights.bin").write_bytes(bytes(16))
+    for _ in range(25):
+        damaged = bytearray(whole)
+        for _ in range(dice.choice([1, 2, 8])):
+            damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+        with suppress(ModelRejectedError):
+            scan(tmp_path, bytes(damaged))
+
+
+def test_a_location_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    model = IN_A_GRAPH["an initializer"](external("weights.bin")).SerializeToString()
+
+    with pytest.raises(ModelRejectedError, match="not below"):
+        scan(tmp_path, model.replace(b"weights.bin", b"weights\xffbin"))
 
 
 def varint(value: int) -> bytes:

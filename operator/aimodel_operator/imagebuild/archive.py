@@ -19,7 +19,8 @@ from aimodel_operator.imagebuild.bounded import MAX_READ_BYTES, BoundedReader
 from aimodel_operator.imagebuild.errors import ModelRejectedError, OutOfSpaceError
 
 MAX_ENTRIES = 10_000
-_MAX_NAME_BYTES = 512
+# Linux itself takes no longer name.
+_MAX_NAME_BYTES = 255
 _MAX_DEPTH = 16
 _MAX_PADDING_BYTES = 1024 * 1024
 _WHAT_TO_DO = "Pack the model's folder anew with plain files only (tar -czf model.tar.gz -C FOLDER .)."
@@ -30,6 +31,7 @@ _UNREADABLE = (
     zlib.error,
     EOFError,
     ValueError,
+    LookupError,
     OverflowError,
     RecursionError,
 )
@@ -82,15 +84,22 @@ def shown(name: object) -> str:
 
 
 def _members(reader: BoundedReader) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    with tarfile.TarFile(fileobj=cast(IO[bytes], reader), errorlevel=2) as tar:
+    with reader.header():
+        opened = tarfile.TarFile(fileobj=cast(IO[bytes], reader), errorlevel=2)
+    with opened as tar:
         count = 0
-        while member := tar.next():
+        while member := _next(tar, reader):
             # tarfile keeps every member (with its headers) for look-ups that are never made here.
             tar.members.clear()  # type: ignore[attr-defined]  # missing in typeshed
             count += 1
             if count > MAX_ENTRIES:
                 raise ModelRejectedError(f"The archive holds more than {MAX_ENTRIES} entries; a model needs far fewer.")
             yield tar, member
+
+
+def _next(tar: tarfile.TarFile, reader: BoundedReader) -> tarfile.TarInfo | None:
+    with reader.header():
+        return tar.next()
 
 
 def _check_end(reader: BoundedReader) -> None:
@@ -114,7 +123,8 @@ def _safe_name(member: tarfile.TarInfo) -> PurePosixPath | None:
     path = PurePosixPath(member.name)
     if ".." in path.parts:
         raise ModelRejectedError(f"The archive holds the name {name}, which leaves its folder. {_WHAT_TO_DO}")
-    if len(member.name.encode("utf-8", "surrogateescape")) > _MAX_NAME_BYTES or len(path.parts) > _MAX_DEPTH:
+    longest = max((len(part.encode("utf-8", "surrogateescape")) for part in path.parts), default=0)
+    if longest > _MAX_NAME_BYTES or len(path.parts) > _MAX_DEPTH:
         raise ModelRejectedError(f"The archive holds the name {name}, which is too long or too deep.")
     if not path.parts or path.name.startswith("._") or path.name == ".DS_Store":
         return None

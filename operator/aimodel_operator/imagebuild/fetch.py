@@ -1,7 +1,7 @@
 """Turns spec.source.uri (http, https) into a file on disk and the sha256 of its bytes.
 
 Called by `build`. Streams, so that memory does not grow with the model; follows at most three redirects,
-each checked like the first address; sends the URI's own user and password to its first host only. Never
+each checked like the first address; sends the URI's own user and password with the first request only. Never
 decodes a content encoding: the digest is that of the bytes as the server holds them.
 """
 

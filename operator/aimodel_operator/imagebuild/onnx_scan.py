@@ -6,7 +6,7 @@ model's computation.
 """
 
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import onnx
@@ -31,12 +31,17 @@ def scan(model: Path) -> frozenset[PurePosixPath]:
             "the model as ONNX."
         )
     local = {(function.domain, function.name) for function in proto.functions}
+    sizes = {
+        PurePosixPath(path.relative_to(model.parent)): path.stat().st_size
+        for path in model.parent.rglob("*")
+        if path.is_file()
+    }
     external: set[PurePosixPath] = set()
     for message in _messages(proto):
         if isinstance(message, onnx.NodeProto):
             _check_operator(message, local)
         elif isinstance(message, onnx.TensorProto):
-            external |= _external_data(message, model.parent)
+            external |= _external_data(message, sizes)
     return frozenset(external)
 
 
@@ -63,25 +68,26 @@ def _check_operator(node: onnx.NodeProto, local: set[tuple[str, str]]) -> None:
         )
 
 
-def _external_data(tensor: onnx.TensorProto, folder: Path) -> set[PurePosixPath]:
+def _external_data(tensor: onnx.TensorProto, sizes: Mapping[PurePosixPath, int]) -> set[PurePosixPath]:
     if tensor.data_location != onnx.TensorProto.EXTERNAL and not tensor.external_data:
         return set()
     entries = {entry.key: entry.value for entry in tensor.external_data}
     if len(entries) != len(tensor.external_data) or "location" not in entries:
         raise ModelRejectedError(f"The tensor {shown(tensor.name)} names its external data file not once.")
-    location = entries["location"]
+    # NB: protobuf hands out a string that is not UTF-8 as bytes. No name from the file touches the disk.
+    location = entries["location"] if isinstance(entries["location"], str) else "\0"
     path = PurePosixPath(location)
     if path.is_absolute() or ".." in path.parts or "\\" in location or not location.isprintable() or not path.parts:
         raise ModelRejectedError(
             f"The tensor {shown(tensor.name)} has its external data in {shown(location)}, which is not "
             "below the model's own folder. Save the model with a relative location beside model.onnx."
         )
-    if not (folder / path).is_file():
+    if path not in sizes:
         raise ModelRejectedError(
             f"The ONNX model needs the external data file {shown(location)}, which is not there. Pack "
             "model.onnx and its data files together as a tar and name that in spec.source.uri."
         )
-    _check_range(tensor, entries, (folder / path).stat().st_size)
+    _check_range(tensor, entries, sizes[path])
     return {path}
 
 
