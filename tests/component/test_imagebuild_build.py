@@ -14,7 +14,12 @@ from onnx import TensorProto, helper
 from aimodel_operator.imagebuild import registry
 from aimodel_operator.imagebuild.build import BuildResult, Progress, build
 from aimodel_operator.imagebuild.credentials import DockerConfig
-from aimodel_operator.imagebuild.errors import DigestMismatchError, RegistryError, RegistryNotFoundError
+from aimodel_operator.imagebuild.errors import (
+    DigestMismatchError,
+    ModelRejectedError,
+    RegistryError,
+    RegistryNotFoundError,
+)
 from aimodel_operator.imagebuild.plan import input_tag
 from aimodel_operator.imagebuild.reference import PinnedImage
 from aimodel_operator.imagebuild.request import BuildRequest, parse
@@ -263,3 +268,28 @@ async def test_bytes_that_do_not_match_their_digest_are_not_believed(reg: Runnin
     async with registry.connect(DockerConfig(), frozenset({reg.address})) as client:
         with pytest.raises(RegistryError, match="gave other bytes"):
             await client.manifest(PinnedImage.parse(f"{reg.address}/aimodel/serving@{digest}").repository, digest)
+
+
+async def test_an_image_of_another_format_is_not_reused(
+    reg: RunningRegistry, server: FileServer, tmp_path: Path
+) -> None:
+    uri, base = server.put("/echo.json", b"{}"), f"{reg.address}/aimodel/serving@{reg.push_base('aimodel/serving')}"
+    assert (await run(a_request(reg, uri, base), tmp_path / "auto")).built.format == "Echo"
+
+    with pytest.raises(ModelRejectedError, match=r"spec\.source\.format is ONNX"):
+        await run(a_request(reg, uri, base, format="ONNX"), tmp_path / "onnx")
+
+
+async def test_a_tag_that_was_moved_to_another_model_is_not_believed(
+    reg: RunningRegistry, server: FileServer, tmp_path: Path
+) -> None:
+    base = f"{reg.address}/aimodel/serving@{reg.push_base('aimodel/serving')}"
+    wanted, other = (server.put(f"/{name}", f'{{"name": "{name}"}}'.encode()) for name in ("wanted", "other"))
+    first = await run(a_request(reg, wanted, base), tmp_path / "first")
+    planted = await run(a_request(reg, other, base), tmp_path / "other")
+    tag = input_tag("digits", first.built.model_digest, PinnedImage.parse(base))
+    reg.put_manifest("team/digits", tag, reg.get_manifest("team/digits", planted.built.image.split("@")[1])[0])
+
+    again = await run(a_request(reg, wanted, base), tmp_path / "again")
+
+    assert (again.built, again.reused) == (first.built, False)
