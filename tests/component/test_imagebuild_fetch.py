@@ -69,7 +69,9 @@ async def test_user_and_password_go_with_the_first_request_only_and_into_no_mess
     with running_fileserver() as other:
         other.fail("/m", 404)
         other.redirect("/again", "/m")
-        uri = server.redirect("/m", f"http://planted:s3cret@{other.address}/again").replace("http://", "http://reader:s3cret@")
+        uri = server.redirect("/m", f"http://planted:s3cret@{other.address}/again").replace(
+            "http://", "http://reader:s3cret@"
+        )
         with pytest.raises(SourceNotFoundError) as caught:
             await get(uri, tmp_path)
 
