@@ -59,9 +59,10 @@ def files(cluster: ClusterTarget, operator_image: str) -> FileHost:
 @pytest.fixture(scope="session")
 def live(cluster: ClusterTarget, demo: str) -> Iterator[Live]:
     """A namespace for the tests' models; Pod Security `restricted` is enforced in it."""
-    _make_namespace(cluster, "e2e")
-    yield Live(cluster, "e2e")
-    cluster.kubectl("delete", "namespace", "e2e", "--wait=false")
+    name = f"e2e-{os.getpid()}"
+    _make_namespace(cluster, name)
+    yield Live(cluster, name)
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture(scope="session")

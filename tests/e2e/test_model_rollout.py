@@ -99,6 +99,13 @@ def test_same_input_is_not_built_twice_and_gives_the_same_image(live: Live, file
     assert rebuilt == f"{repository}@{first.partition('@')[2]}"
 
 
+def test_history_limit_prunes_the_oldest_revision(live: Live) -> None:
+    assert len(live.model("again")["status"]["history"]) == 2
+    live.patch("aimodel", "again", {"spec": {"revisionHistoryLimit": 0}})
+    wait_until(lambda: len(live.get("controllerrevisions", selector="aimodel.dev/model=again")["items"]) == 1, 30, str)
+    live.wait_ready("again")
+
+
 def test_status_is_what_kubectl_shows(live: Live) -> None:
     live.kubectl("wait", "--for=condition=Ready", "aimodel/shared", "--timeout=30s")
     header, row = live.kubectl("get", "aimodel", "shared").splitlines()
