@@ -251,3 +251,13 @@ async def test_old_revisions_are_pruned_to_the_limit(world: World) -> None:
             await world.make_ready(revision, 1)
         await world.settle()
     assert len(await world.objects(CONTROLLER_REVISION)) == 2
+
+
+async def test_registry_that_a_person_names_is_asked_by_the_job_only(world: World) -> None:
+    elsewhere = {"repository": "registry.elsewhere.test/models/digits"}
+    await world.create_model(a_model().within(world.namespace).with_spec(image=elsewhere).build())
+    await world.settle()
+    assert world.images.asked == []
+    (job,) = (await world.objects(JOB)).values()
+    environment = {entry["name"]: entry["value"] for entry in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert '"repository": "registry.elsewhere.test/models/digits"' in environment["AIMODEL_BUILD_REQUEST"]

@@ -69,7 +69,7 @@ def decide_build(facts: Facts, settings: Settings, now: datetime) -> BuildDecisi
     if facts.registry_artefact is not None:
         return BuildDecision(key, repository, facts.registry_artefact, obsolete=others)
     digest = model.spec.source.digest
-    if digest is not None and not facts.is_registry_asked:
+    if digest is not None and not facts.is_registry_asked and _is_own_registry(repository, settings):
         tag = input_tag(model.name, digest, PinnedImage.parse(settings.serving_image))
         return BuildDecision(key, repository, look_up=LookUp(repository, tag), obsolete=others)
     return BuildDecision(key, repository, attempt=1, obsolete=others)
@@ -104,6 +104,11 @@ def retry_delay(attempt: int) -> timedelta:
     """Doubles from 5 seconds to 5 minutes; a fixed source is noticed without anybody touching the AIModel."""
     doublings = min(attempt - 1, 10)
     return min(_FIRST_RETRY * (1 << doublings), _LONGEST_RETRY)
+
+
+def _is_own_registry(repository: str, settings: Settings) -> bool:
+    # The operator itself talks to no host that a person merely names in a spec; the Job, in their namespace, does.
+    return repository.partition("/")[0] == settings.registry.partition("/")[0]
 
 
 def _recorded_artefact(facts: Facts, key: str) -> Artefact | None:
