@@ -81,8 +81,26 @@ def export(model: keras.Model) -> bytes:
         return {"probabilities": model(image, training=False)}
 
     proto, _ = tf2onnx.convert.from_function(predict, predict.input_signature, opset=OPSET)
+    name_in_order(proto.graph)
     onnx.checker.check_model(proto, full_check=True)
     return proto.SerializeToString(deterministic=True)
+
+
+def name_in_order(graph: onnx.GraphProto) -> None:
+    """Name inner tensors by the order of their use: the converter's names differ from run to run."""
+    names = {"": ""} | {tensor.name: tensor.name for tensor in (*graph.input, *graph.output)}
+    for position, node in enumerate(graph.node):
+        for tensor in (*node.input, *node.output):
+            names.setdefault(tensor, f"tensor_{len(names):03}")
+        node.input[:] = [names[tensor] for tensor in node.input]
+        node.output[:] = [names[tensor] for tensor in node.output]
+        node.name = f"{node.op_type}_{position}"
+    for constant in graph.initializer:
+        constant.name = names[constant.name]
+    graph.initializer.sort(key=lambda constant: constant.name)
+    for tensor in (*graph.input, *graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del graph.value_info[:]
 
 
 def require_equal(exported: bytes, images: np.ndarray, expected: np.ndarray) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from hack.cluster import preflight
+from hack.cluster.paths import cache
 from hack.images import commands
-from hack.images.paths import ImageError, cache
+from hack.images.paths import ImageError
 
 _BUILDAH = preflight.Program("buildah", "buildah", "builds images where no docker engine runs")
 

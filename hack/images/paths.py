@@ -1,11 +1,14 @@
 """Names the folders and programs that every step of the image build uses; never creates any of them."""
 
+import hashlib
 import os
 import platform
 import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from hack.cluster.paths import cache
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "images"
@@ -40,18 +43,14 @@ def architecture() -> Architecture:
     return _ARCHITECTURES[machine]
 
 
-def cache() -> Path:
-    """The cache folder outside the checkout; AIMODEL_CACHE moves it."""
-    return Path(os.environ.get("AIMODEL_CACHE") or Path.home() / ".cache" / "aimodel")
-
-
 def uv() -> str:
-    """The uv program: AIMODEL_UV, else the bootstrapped one, else the one on PATH."""
-    named = os.environ.get("AIMODEL_UV")
-    bootstrapped = cache() / "boot" / "bin" / "uv"
-    found = named or (str(bootstrapped) if bootstrapped.exists() else shutil.which("uv"))
+    """The uv program: AIMODEL_UV, else the one that hack/bootstrap fetched, else the one on PATH."""
+    pins = hashlib.sha256((ROOT / "hack" / "bootstrap-requirements.txt").read_bytes()).hexdigest()[:12]
+    bootstrapped = cache() / f"uv-{pins}" / "bin" / "uv"
+    fetched = str(bootstrapped) if bootstrapped.exists() else None
+    found = os.environ.get("AIMODEL_UV") or fetched or shutil.which("uv")
     if not found:
-        raise ImageError("uv is missing: run `make bootstrap` or set AIMODEL_UV to its path")
+        raise ImageError("uv is missing: run `make setup`, or set AIMODEL_UV to its path")
     return found
 
 
