@@ -8,30 +8,45 @@ everywhere, by CLUSTER (`hack.cluster.targets`); `--registry` names a registry w
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from types import ModuleType
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
 
 from hack.cluster.paths import ClusterError
 from hack.cluster.targets import target_from_env
 from hack.cluster.tools import locked
 from hack.images import engine as engines
 from hack.images import operator_image, serving_image
+from hack.images.engine import Engine
 from hack.images.inputs import Memory, key_of
 from hack.images.paths import BUILD, ROOT, STATE, ImageError, architecture
 from hack.images.registry import LoginRequiredError, Registry
 from hack.progress import Step, size, step
 
-IMAGES: tuple[ModuleType, ...] = (operator_image, serving_image)
+
+class Image(Protocol):
+    """What a module must have that describes an image: a name, a place in registries, inputs, a way to build."""
+
+    NAME: str
+    REPOSITORY: str
+    INPUTS: tuple[Path, ...]
+
+    def build(self, engine: Engine, tag: str, note: Callable[[str], None]) -> None:
+        """Build the image as `tag`, saying in `note` what is being done."""
+
+
+IMAGES: tuple[Image, ...] = (operator_image, serving_image)
 
 
 def build_all(registry: Registry) -> dict[str, str]:
     """Every image of this checkout, in `registry`; gives back their references by name."""
     with locked(BUILD / "lock", "build of the images"):
         memory = Memory(STATE)
-        return {image.NAME: _ensure(image, registry, memory) for image in IMAGES}
+        return {image.NAME: ensure(image, registry, memory) for image in IMAGES}
 
 
-def _ensure(image: ModuleType, registry: Registry, memory: Memory) -> str:
+def ensure(image: Image, registry: Registry, memory: Memory) -> str:
+    """Make sure that `registry` holds the image of this checkout; gives back its reference."""
     key = key_of(ROOT, image.INPUTS, architecture().oci)
     pushed = f"{registry.prefix} {key}"
     with step(f"image {image.NAME}") as running:
@@ -44,7 +59,7 @@ def _ensure(image: ModuleType, registry: Registry, memory: Memory) -> str:
     return f"{registry.prefix}/{image.REPOSITORY}@{digest}"
 
 
-def _is_held(image: ModuleType, registry: Registry, digest: str, running: Step) -> bool:
+def _is_held(image: Image, registry: Registry, digest: str, running: Step) -> bool:
     """Whether the registry holds what was once pushed; one that wants a login is believed to."""
     try:
         compressed = registry.compressed_bytes(image.REPOSITORY, digest)
@@ -55,7 +70,7 @@ def _is_held(image: ModuleType, registry: Registry, digest: str, running: Step) 
     return compressed is not None
 
 
-def _build_and_push(image: ModuleType, key: str, registry: Registry, running: Step) -> str:
+def _build_and_push(image: Image, key: str, registry: Registry, running: Step) -> str:
     engine = engines.find()
     tag = f"localhost/{image.REPOSITORY}:{key[:12]}"
     if not engine.has(tag):

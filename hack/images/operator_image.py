@@ -14,7 +14,7 @@ from hack.images.paths import BUILD, ROOT, architecture
 
 NAME = "operator"
 REPOSITORY = "aimodel/operator"
-INPUTS = (
+INPUTS: tuple[Path, ...] = (
     ROOT / "operator" / "Dockerfile",
     ROOT / "operator" / "aimodel_operator",
     ROOT / "uv.lock",

@@ -16,7 +16,7 @@ from hack.images.paths import BIN, BUILD, ROOT, ImageError, architecture, enviro
 
 NAME = "serving"
 REPOSITORY = "aimodel/serving-onnx"
-INPUTS = (ROOT / "serving", ROOT / "uv.lock", ROOT / "hack" / "images")
+INPUTS: tuple[Path, ...] = (ROOT / "serving", ROOT / "uv.lock", ROOT / "hack" / "images")
 _GLIBC = "2.28"
 _LIBRARY = "libonnxruntime.so"
 _CONTEXT = BUILD / NAME

@@ -1,0 +1,47 @@
+"""What the Dockerfiles promise to the pods that the operator renders and to the server inside."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from aimodel_operator.render import metadata, pod_template
+
+ROOT = Path(__file__).parents[2]
+OPERATOR = (ROOT / "operator" / "Dockerfile").read_text()
+SERVING = (ROOT / "serving" / "Dockerfile").read_text()
+
+
+def environment(dockerfile: str) -> dict[str, str]:
+    return dict(re.findall(r"^ENV (\w+)=(.*)$", dockerfile, re.MULTILINE))
+
+
+def values(dockerfile: str, instruction: str) -> list[str]:
+    return re.findall(rf"^{instruction} (.*)$", dockerfile, re.MULTILINE)
+
+
+@pytest.mark.parametrize("dockerfile", [OPERATOR, SERVING], ids=["operator", "serving"])
+def test_images_run_as_the_user_that_pods_ask_for(dockerfile: str):
+    pod = metadata.restricted_pod()
+    assert values(dockerfile, "USER") == [f"{pod['runAsUser']}:{pod['runAsGroup']}"]
+
+
+@pytest.mark.parametrize("dockerfile", [OPERATOR, SERVING], ids=["operator", "serving"])
+def test_images_need_no_shell(dockerfile: str):
+    assert all(value.startswith("[") for name in ("RUN", "ENTRYPOINT", "CMD") for value in values(dockerfile, name))
+
+
+def test_the_serving_image_opens_the_ports_that_pods_probe():
+    ports = {pod_template.GRPC_PORT, pod_template.ADMIN_PORT, pod_template.HEALTH_PORT}
+    assert {int(port) for line in values(SERVING, "EXPOSE") for port in line.split()} == ports
+
+
+def test_the_serving_image_names_its_runtime_as_the_server_reads_it():
+    settings = (ROOT / "serving" / "server" / "src" / "config.rs").read_text()
+    (name,) = environment(SERVING)
+    flag = name.removeprefix("AIMODEL_").lower().replace("_", "-")
+    assert f'setting("{flag}"' in settings
+
+
+def test_the_operator_image_never_imports_from_the_working_directory():
+    assert environment(OPERATOR)["PYTHONSAFEPATH"] == "1"
