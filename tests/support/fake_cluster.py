@@ -6,10 +6,23 @@ The laws in `reconcile_laws` run against this and against a real API server, whi
 import copy
 import itertools
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aimodel_operator import api
-from aimodel_operator.kinds import CONTROLLER_REVISION, DEPLOYMENT, JOB, Kind, Obj, kind_of, labels_of, name_of
+from aimodel_operator.kinds import (
+    AIMODEL,
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    JOB,
+    SERVICE,
+    Kind,
+    Obj,
+    kind_of,
+    labels_of,
+    name_of,
+)
 from aimodel_operator.reconcile.ports import AlreadyExists, ClusterError, Invalid, NotFound, Stale
 
 _IMMUTABLE = {
@@ -27,6 +40,8 @@ class FakeCluster:
         self.writes: list[tuple[str, str, str]] = []
         self.refusals: dict[tuple[str, str], ClusterError] = {}
         """Errors to raise for a (verb, kind), until taken out again."""
+        self.on_write: Callable[[str, Obj], None] = lambda moment, obj: None
+        """Called with "before" and "after" around every write that is not refused; may raise."""
         self._versions = itertools.count(1)
         self._uids = itertools.count(1)
 
@@ -53,7 +68,10 @@ class FakeCluster:
         for kind, path in _IMMUTABLE.items():
             if kind_of(obj) is kind and _at(held, path) != _at(obj, path):
                 raise Invalid(f"{'.'.join(path)}: field is immutable")
-        return self._store("apply", _merged(held, obj))
+        merged = _merged(held, obj)
+        if kind_of(obj) is SERVICE:
+            merged["spec"]["selector"] = copy.deepcopy(obj["spec"]["selector"])  # an atomic map
+        return self._store("apply", merged)
 
     async def apply_status(self, obj: Obj) -> Obj:
         self._refuse("apply_status", obj)
@@ -63,9 +81,39 @@ class FakeCluster:
     async def delete(self, obj: Obj) -> None:
         self._refuse("delete", obj)
         held = self.objects.get(_key(obj))
-        if held is not None and held["metadata"]["uid"] == obj["metadata"]["uid"]:
-            self.writes.append(("delete", held["kind"], name_of(held)))
-            del self.objects[_key(obj)]
+        if held is None or held["metadata"]["uid"] != obj["metadata"]["uid"]:
+            return
+        self.on_write("before", held)
+        self.writes.append(("delete", held["kind"], name_of(held)))
+        self.remove(held)
+        self.on_write("after", held)
+
+    def remove(self, held: Obj) -> None:
+        """Delete for anybody: an object with finalizers stays, marked, until they are gone."""
+        if held["metadata"].get("finalizers"):
+            held["metadata"].setdefault("deletionTimestamp", "2026-01-01T00:00:00Z")
+            self._put(held)
+        else:
+            del self.objects[_key(held)]
+
+    def collect_garbage(self) -> None:
+        """Remove what belongs to owners that are gone, as the garbage collector does sooner or later."""
+        alive = {obj["metadata"]["uid"] for obj in self.objects.values()}
+        for obj in list(self.objects.values()):
+            owners = {owner["uid"] for owner in obj["metadata"].get("ownerReferences", ())}
+            if owners and not owners & alive:
+                self.remove(obj)
+
+    @contextmanager
+    def as_somebody_else(self) -> Iterator[None]:
+        """Writes in here are not ours: neither counted, refused nor told of."""
+        writes, refusals, on_write = len(self.writes), self.refusals, self.on_write
+        self.refusals, self.on_write = {}, lambda moment, obj: None
+        try:
+            yield
+        finally:
+            self.refusals, self.on_write = refusals, on_write
+            del self.writes[writes:]
 
     def edit(self, kind: Kind, namespace: str, name: str, change: Obj) -> Obj:
         """Somebody else's merge patch: of the spec (a new generation) or of the status."""
@@ -87,6 +135,9 @@ class FakeCluster:
             raise NotFound(f'{kind.plural} "{name}" not found') from None
 
     def _checked_uid(self, obj: Obj) -> Obj:
+        held = self.objects.get(_key(obj))
+        if held is None and kind_of(obj) is not AIMODEL:
+            raise Stale("uid mismatch: the object does not exist")  # an apply with a uid creates nothing
         held = self._held(kind_of(obj), obj["metadata"]["namespace"], name_of(obj))
         if obj["metadata"]["uid"] != held["metadata"]["uid"]:
             raise Stale("uid mismatch: the object is another one")
@@ -107,8 +158,11 @@ class FakeCluster:
             return copy.deepcopy(held)  # as a real one: a write that changes nothing makes no new version
         if held is not None and held.get("spec") != obj.get("spec"):
             obj["metadata"]["generation"] = held["metadata"].get("generation", 1) + 1
+        self.on_write("before", obj)
         self.writes.append((verb, obj["kind"], name_of(obj)))
-        return self._put(obj)
+        stored = self._put(obj)
+        self.on_write("after", obj)
+        return stored
 
     def _put(self, obj: Obj) -> Obj:
         obj["metadata"]["resourceVersion"] = str(next(self._versions))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aimodel_operator.decide import LookUp
-from aimodel_operator.kinds import AIMODEL, DEPLOYMENT, JOB, POD, SERVICE, Kind, Obj, labels_of, name_of
+from aimodel_operator.kinds import AIMODEL, DEPLOYMENT, JOB, POD, SERVICE, Kind, Obj, labels_of, name_of, uid_of
 from aimodel_operator.observe import Artefact, Cache
 from aimodel_operator.reconcile import Cluster, Reconciler
 from aimodel_operator.reconcile.reconciler import Outcome
@@ -118,7 +118,7 @@ class World(ABC):
         running = [job for job in jobs.values() if not job.get("status", {}).get("conditions")]
         assert len(running) == 1, f"one build should be running, not {len(running)}"
         job = running[0]
-        labels = {**labels_of(job), "batch.kubernetes.io/job-name": name_of(job)}
+        labels = {**labels_of(job), "batch.kubernetes.io/controller-uid": uid_of(job)}
         terminated = {"exitCode": exit_code, "reason": "Completed", "message": json.dumps(report)}
         await self._add_pod(
             f"{name_of(job)}-0", labels, {"name": "build", "ready": False, "state": {"terminated": terminated}}
@@ -159,9 +159,8 @@ class FakeWorld(World):
         return await self.create(obj)
 
     async def create(self, obj: Obj) -> Obj:
-        created = await self.fake.create(obj)
-        self.fake.writes.pop()  # not a write of ours
-        return created
+        with self.fake.as_somebody_else():
+            return await self.fake.create(obj)
 
     async def edit(self, kind: Kind, name: str, change: Obj) -> Obj:
         return self.fake.edit(kind, self.namespace, name, change)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aimodel_operator.api import Condition, ConditionType, Reason
 from aimodel_operator.assess.rollout import Progress, progress_of
-from aimodel_operator.decide import Decision
+from aimodel_operator.decide import Decision, selected_revision
 from aimodel_operator.observe import BuildState, Facts, Finding
 
 _SOURCE_REASONS = {
@@ -17,7 +17,7 @@ _SOURCE_REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What the conditions are derived from, gathered once."""
+    """What the conditions are derived from, gathered once. `active` is what the Service selects after the writes."""
 
     facts: Facts
     decision: Decision
@@ -27,19 +27,23 @@ class Assessment:
 
     @property
     def is_available(self) -> bool:
-        """Whether a request sent now would be answered: a selected revision has a ready pod."""
-        return self.decision.active is not None and self.active.ready > 0
+        """Whether a request sent now would be answered: the selected revision has a ready pod."""
+        return self.active.revision is not None and self.active.ready > 0
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the Service selects what the spec asks for."""
+        return self.decision.target is not None and self.active.revision == self.decision.target
 
     @property
     def is_ready(self) -> bool:
         """Whether the spec as written is what is served, by all wanted pods."""
-        is_current = self.decision.target is not None and self.decision.active == self.decision.target
-        return is_current and self.active.is_complete and self.problem is None
+        return self.is_current and self.active.is_complete and self.problem is None
 
 
 def gather(facts: Facts, decision: Decision, problems: tuple[Finding, ...]) -> Assessment:
     """Bring together what stands in the way, most useful first."""
-    active, target = progress_of(facts, decision.active), progress_of(facts, decision.target)
+    active, target = progress_of(facts, selected_revision(facts)), progress_of(facts, decision.target)
     build = decision.build
     in_the_way = [
         problems[0] if problems else None,
@@ -113,7 +117,7 @@ def _ready(assessment: Assessment) -> Condition:
             ConditionType.READY, True, Reason.SERVING, f"{active.revision} serves with {active.ready} pods."
         )
     reason, message = _cause(assessment, assessment.problem)
-    if assessment.is_available and assessment.decision.active != assessment.decision.target:
+    if assessment.is_available and not assessment.is_current:
         message = f"{message} {assessment.active.revision} goes on serving."
     return Condition(ConditionType.READY, False, reason, message)
 

@@ -26,9 +26,9 @@ def assess(facts: Facts, decision: Decision, problems: tuple[Finding, ...], now:
         "conditions": _stamped(conditions(assessment), model.status, model.generation, now),
         "history": [_history_entry(revision) for revision in reversed(facts.revisions)],
     }
-    if decision.active is not None:
+    if assessment.active.revision is not None:
         status["active"] = _revision_status(facts, assessment.active)
-    if decision.target is not None and decision.target != decision.active:
+    if decision.target is not None and not assessment.is_current:
         status["target"] = _revision_status(facts, assessment.target)
     return status
 

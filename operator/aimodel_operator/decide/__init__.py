@@ -5,7 +5,7 @@ same decision, which is what makes a crashed operator harmless.
 """
 
 from aimodel_operator.decide.build import BuildDecision, LookUp, build_job_name, default_repository
-from aimodel_operator.decide.plan import Decision, decide
+from aimodel_operator.decide.plan import Decision, decide, selected_revision
 from aimodel_operator.decide.revision import revision_name
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "decide",
     "default_repository",
     "revision_name",
+    "selected_revision",
 ]

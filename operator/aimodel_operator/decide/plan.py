@@ -1,7 +1,8 @@
 """The whole decision for one model: build, revisions, replicas, which revision the Services point to.
 
-Invariants kept here: a Service moves only to a revision whose pods are all ready; the old revision keeps its
-replicas until that moment; nothing is deleted that is still selected.
+Invariants kept here: a Service moves only to a revision whose pods are all ready, or away from one without ready
+pods to one that has some; the old revision keeps its replicas until that moment; nothing is deleted that is still
+selected.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from datetime import datetime
 from aimodel_operator import api
 from aimodel_operator.decide.build import BuildDecision, decide_build
 from aimodel_operator.decide.revision import revision_name
-from aimodel_operator.kinds import Obj, labels_of, name_of
+from aimodel_operator.kinds import Obj, name_of
 from aimodel_operator.observe import Facts, deployment_of, revisions_by_name
 from aimodel_operator.settings import Settings
 
@@ -36,15 +37,13 @@ class Decision:
 def decide(facts: Facts, settings: Settings, now: datetime) -> Decision:
     """Decide what one model needs; the same facts and the same `now` give the same decision."""
     build = decide_build(facts, settings, now)
-    selected = _selected_revision(facts)
+    selections = _selections(facts)
+    selected = next(iter(selections), None)
     target = None if build.artefact is None else revision_name(facts.model, build.artefact)
-    active = selected
-    if target is not None and (selected is None or is_rolled_out(facts, target)):
-        active = target
-    replicas = {name: facts.model.spec.replicas for name in (selected, active, target) if name is not None}
-    if active == selected and active is not None:
-        # Nobody is sent to a revision that is neither selected nor wanted: it goes with its pods.
-        replicas = {name: count for name, count in replicas.items() if name in (active, target)}
+    active = _next_active(facts, selected, target)
+    # Until both Services have moved, the revision that they leave keeps its pods, if it has any.
+    leaving = [name for name in selections if deployment_of(facts, name) is not None]
+    replicas = {name: facts.model.spec.replicas for name in (*leaving, active, target) if name is not None}
     obsolete = build.obsolete + _obsolete_deployments(facts, replicas) + _obsolete_revisions(facts, replicas)
     return Decision(build, target, selected, active, replicas, obsolete)
 
@@ -52,7 +51,7 @@ def decide(facts: Facts, settings: Settings, now: datetime) -> Decision:
 def is_rolled_out(facts: Facts, revision: str) -> bool:
     """Whether every wanted pod of a revision is ready, as far as its Deployment's controller has seen the spec."""
     deployment = deployment_of(facts, revision)
-    if deployment is None:
+    if deployment is None or "deletionTimestamp" in deployment["metadata"]:
         return False
     status = deployment.get("status", {})
     is_seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
@@ -61,17 +60,40 @@ def is_rolled_out(facts: Facts, revision: str) -> bool:
     return bool(is_seen and is_sized and status.get("readyReplicas", 0) >= wanted)
 
 
-def _selected_revision(facts: Facts) -> str | None:
-    known = revisions_by_name(facts)
-    for service in facts.services:
-        if name_of(service) == api.names.service(facts.model.name):
-            selected = service["spec"].get("selector", {}).get(api.names.REVISION)
-            return selected if selected in known else None
-    return None
+def selected_revision(facts: Facts) -> str | None:
+    """The revision that the Service points to; the headless one is asked when somebody deleted or bent the first."""
+    return next(iter(_selections(facts)), None)
+
+
+def _selections(facts: Facts) -> list[str]:
+    known = {*revisions_by_name(facts), *(name_of(deployment) for deployment in facts.deployments)}
+    model = facts.model.name
+    services = {name_of(service): service for service in facts.services}
+    both = [
+        services[name] for name in (api.names.service(model), api.names.headless_service(model)) if name in services
+    ]
+    selected = [service["spec"].get("selector", {}).get(api.names.REVISION) for service in both]
+    return [revision for revision in selected if revision in known]
+
+
+def _next_active(facts: Facts, selected: str | None, target: str | None) -> str | None:
+    if target is not None and is_rolled_out(facts, target):
+        return target
+    ready = {name_of(deployment): _ready_pods(deployment) for deployment in facts.deployments}
+    if ready.get(selected or "", 0) > 0:
+        return selected
+    if ready.get(target or "", 0) > 0:
+        return target
+    most = max(ready, key=lambda name: (ready[name], name), default=None)
+    return most if most is not None and ready[most] > 0 else selected or target
+
+
+def _ready_pods(deployment: Obj) -> int:
+    return int(deployment.get("status", {}).get("readyReplicas", 0))
 
 
 def _obsolete_deployments(facts: Facts, replicas: Mapping[str, int]) -> tuple[Obj, ...]:
-    return tuple(obj for obj in facts.deployments if labels_of(obj).get(api.names.REVISION) not in replicas)
+    return tuple(deployment for deployment in facts.deployments if name_of(deployment) not in replicas)
 
 
 def _obsolete_revisions(facts: Facts, replicas: Mapping[str, int]) -> tuple[Obj, ...]:

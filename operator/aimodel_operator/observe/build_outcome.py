@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from aimodel_operator import api
-from aimodel_operator.kinds import Obj, annotations_of, labels_of, name_of
+from aimodel_operator.kinds import Obj, annotations_of, labels_of, name_of, uid_of
 from aimodel_operator.observe.facts import Artefact
 from aimodel_operator.observe.failures import Finding, worst_finding
 
@@ -41,7 +41,8 @@ class BuildOutcome:
 
 def read_build(job: Obj, pods: Iterable[Obj]) -> BuildOutcome:
     """The outcome of one build Job."""
-    own = [pod for pod in pods if labels_of(pod).get("batch.kubernetes.io/job-name") == name_of(job)]
+    # By uid: pods of an earlier Job of the same name may still be there, with another result in them.
+    own = [pod for pod in pods if labels_of(pod).get("batch.kubernetes.io/controller-uid") == uid_of(job)]
     attempt = attempt_of(job)
     conditions = {entry["type"]: entry for entry in job.get("status", {}).get("conditions", ())}
     if _is_true(conditions.get("Complete")):

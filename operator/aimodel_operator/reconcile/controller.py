@@ -11,11 +11,14 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from aimodel_operator.kinds import Obj
-from aimodel_operator.reconcile.ports import ClusterError, NotFound
+from aimodel_operator.reconcile.ports import ClusterError, NotFound, Unavailable
 from aimodel_operator.reconcile.reconciler import Outcome, Reconciler
 from aimodel_operator.reconcile.work_queue import WorkQueue
 
 _log = logging.getLogger(__name__)
+_LONGEST_OUTAGE_DELAY_S = 3.0
+"""While the API server is away the cause is not the model: no reason to make it wait once the server is back."""
+_LONGEST_DELAY_S = 60.0
 
 
 class Recorder(Protocol):
@@ -68,7 +71,7 @@ class Controller:
             self._queue.add(owner_uid)
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled; may be run again afterwards and goes on where it was."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
                 group.create_task(self._work())
@@ -86,11 +89,16 @@ class Controller:
         started = time.monotonic()
         try:
             outcome = await self._reconciler.reconcile(obj)
+        except asyncio.CancelledError:
+            self._queue.add(uid)
+            self._queue.done(uid)
+            raise
         except NotFound:
             # The model (or its namespace) went away under us; its deletion is on its way through the watch.
             self._queue.done(uid)
         except Exception as exc:  # noqa: BLE001 - one model must never end a worker
-            delay_s = self._queue.failed(uid)
+            is_outage = isinstance(exc, Unavailable)
+            delay_s = self._queue.failed(uid, _LONGEST_OUTAGE_DELAY_S if is_outage else _LONGEST_DELAY_S)
             expected = isinstance(exc, ClusterError)
             _log.warning(
                 "reconcile failed",

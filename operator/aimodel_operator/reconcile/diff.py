@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from aimodel_operator import api
-from aimodel_operator.kinds import CONTROLLER_REVISION, JOB, Obj, annotations_of, kind_of, name_of, uid_of
+from aimodel_operator.kinds import CONTROLLER_REVISION, JOB, SERVICE, Obj, annotations_of, kind_of, name_of, uid_of
 
 INTENT_ANNOTATION = "aimodel.dev/intent"
-_IMMUTABLE = (CONTROLLER_REVISION, JOB)
+IMMUTABLE = (CONTROLLER_REVISION, JOB)
+"""Kinds that are created and deleted, never written again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ def diff(wanted: Iterable[Obj], existing: Iterable[Obj], obsolete: Iterable[Obj]
         intent = with_intent(obj)
         if live is None:
             actions.append(Create(intent))
-        elif kind_of(obj) not in _IMMUTABLE and not is_as_intended(intent, live):
-            actions.append(Apply(_for(intent, live)))
+        elif kind_of(obj) not in IMMUTABLE and not is_as_intended(intent, live):
+            actions.append(Apply(for_live(intent, live)))
     actions += [Delete(obj) for obj in obsolete if "deletionTimestamp" not in obj["metadata"]]
     return tuple(actions)
 
@@ -72,15 +73,21 @@ def with_intent(obj: Obj) -> Obj:
 def is_as_intended(intent: Obj, live: Obj) -> bool:
     """Whether the live object came from this intent and still holds every field of it."""
     same_hash = annotations_of(live).get(INTENT_ANNOTATION) == annotations_of(intent)[INTENT_ANNOTATION]
-    return same_hash and _holds(intent, live)
+    return same_hash and _holds(intent, live) and _selects_the_same(intent, live)
+
+
+def for_live(intent: Obj, live: Obj) -> Obj:
+    """The intent as it is applied to exactly this object."""
+    return {**intent, "metadata": {**intent["metadata"], "uid": uid_of(live)}}
 
 
 def _identity(obj: Obj) -> tuple[str, str]:
     return kind_of(obj).name, name_of(obj)
 
 
-def _for(intent: Obj, live: Obj) -> Obj:
-    return {**intent, "metadata": {**intent["metadata"], "uid": uid_of(live)}}
+def _selects_the_same(intent: Obj, live: Obj) -> bool:
+    # One label more in a Service's selector, and it selects nothing.
+    return kind_of(intent) is not SERVICE or bool(intent["spec"]["selector"] == live["spec"].get("selector"))
 
 
 def _holds(wanted: Any, live: Any) -> bool:

@@ -14,9 +14,9 @@ from datetime import datetime
 from aimodel_operator import api
 from aimodel_operator.assess import assess, assess_invalid
 from aimodel_operator.decide import Decision, decide
-from aimodel_operator.kinds import AIMODEL, Obj, kind_of, name_of
+from aimodel_operator.kinds import AIMODEL, Obj, kind_of, labels_of, name_of
 from aimodel_operator.observe import Cache, Facts, Finding
-from aimodel_operator.reconcile.diff import Action, Apply, Create, Delete, diff, is_repeatable
+from aimodel_operator.reconcile.diff import IMMUTABLE, Action, Apply, Create, Delete, diff, for_live, is_repeatable
 from aimodel_operator.reconcile.ports import (
     AlreadyExists,
     Cluster,
@@ -27,17 +27,28 @@ from aimodel_operator.reconcile.ports import (
     NotFound,
     QuotaExceeded,
     Stale,
+    Unavailable,
 )
 from aimodel_operator.render import render
 from aimodel_operator.settings import Settings
 
 _log = logging.getLogger(__name__)
 _RETRY_REFUSED_S = 15.0
+_RETRY_SOON_S = 2.0
 _REASONS: tuple[tuple[type[ClusterError], api.Reason], ...] = (
     (QuotaExceeded, api.Reason.QUOTA_EXCEEDED),
     (Forbidden, api.Reason.FORBIDDEN),
     (Invalid, api.Reason.PARAMETER_INVALID),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Why a write was not done, and when to try again."""
+
+    finding: Finding
+    retry_s: float
+    is_outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +84,11 @@ class Reconciler:
         if not all(is_repeatable(action) for action in actions):
             facts = Facts.of(model, await self._read_fresh(model))
             facts, decision, actions = await self._plan(facts)
-        problems = [problem for action in actions if (problem := await self._act(action)) is not None]
+        problems = await self._act_all(actions)
         facts = Facts.of(model, self._cache.children(model.uid))
         now = self._now()
-        status = assess(facts, decision, tuple(problems), now)
-        again = _RETRY_REFUSED_S if problems else _seconds_until(decision, now)
-        return await self._write_status(obj, status, again)
+        status = assess(facts, decision, tuple(problem.finding for problem in problems), now)
+        return await self._write_status(obj, status, _again_after_s(problems, decision, now))
 
     async def _plan(self, facts: Facts) -> tuple[Facts, Decision, tuple[Action, ...]]:
         decision = decide(facts, self._settings, self._now())
@@ -98,7 +108,19 @@ class Reconciler:
             self._cache.put(obj)
         return children
 
-    async def _act(self, action: Action) -> Finding | None:
+    async def _act_all(self, actions: tuple[Action, ...]) -> list[_Problem]:
+        problems: list[_Problem] = []
+        for action in actions:
+            problem = await self._act(action)
+            if problem is not None:
+                problems.append(problem)
+                if problem.is_outdated:
+                    break  # the rest was decided on a view that is no longer true
+        return problems
+
+    async def _act(self, action: Action) -> _Problem | None:
+        """Do one write; what the API server refuses becomes a problem of this model and of no other write."""
+        what = f"{action.obj['kind']} {name_of(action.obj)}"
         try:
             match action:
                 case Create(obj):
@@ -110,34 +132,45 @@ class Reconciler:
                     self._cache.remove(obj)
         except AlreadyExists:
             return await self._adopt(action.obj)
-        except Stale:
+        except (Stale, NotFound) as exc:
             await self._refresh(action.obj)
-            raise
+            found = Finding(api.Reason.PROGRESSING, f"{what} changed while it was written and is read again: {exc}.")
+            return _Problem(found, _RETRY_SOON_S, is_outdated=True)
+        except Unavailable as exc:
+            return _Problem(
+                Finding(api.Reason.PROGRESSING, f"{what} could not be written and is tried again: {exc}."),
+                _RETRY_SOON_S,
+            )
         except (QuotaExceeded, Forbidden, Invalid) as exc:
             reason = next(reason for kind, reason in _REASONS if isinstance(exc, kind))
-            return Finding(reason, f"{action.obj['kind']} {name_of(action.obj)} was refused: {exc}.")
-        _log.info(
-            "wrote",
-            extra={
-                "action": type(action).__name__,
-                "kind": action.obj["kind"],
-                "object": name_of(action.obj),
-            },
-        )
+            return _Problem(Finding(reason, f"{what} was refused: {exc}."), _RETRY_REFUSED_S)
+        fields = {"action": type(action).__name__, "kind": action.obj["kind"], "object": name_of(action.obj)}
+        _log.info("wrote", extra=fields)
         return None
 
-    async def _adopt(self, wanted: Obj) -> Finding | None:
-        """A create met an object: ours that the watch has not shown yet, or somebody else's."""
-        live = await self._cluster.get(kind_of(wanted), wanted["metadata"]["namespace"], name_of(wanted))
+    async def _adopt(self, wanted: Obj) -> _Problem | None:
+        """A create met an object: ours that the watch has not shown, that of a predecessor, or somebody else's."""
+        try:
+            live = await self._cluster.get(kind_of(wanted), wanted["metadata"]["namespace"], name_of(wanted))
+        except NotFound:
+            what = f"{wanted['kind']} {name_of(wanted)}"
+            gone = Finding(api.Reason.PROGRESSING, f"{what} was there a moment ago and is made again.")
+            return _Problem(gone, _RETRY_SOON_S, is_outdated=True)
         owners = {owner.get("uid") for owner in live["metadata"].get("ownerReferences", ())}
         if wanted["metadata"]["ownerReferences"][0]["uid"] in owners:
+            return await self._take_back(wanted, live)
+        return _conflict(wanted, live)
+
+    async def _take_back(self, wanted: Obj, live: Obj) -> _Problem | None:
+        """Our own object; if somebody took its labels it is in no watch of ours until they are back."""
+        if labels_of(wanted).items() <= labels_of(live).items():
             self._cache.put(live)
             return None
-        return Finding(
-            api.Reason.NAME_CONFLICT,
-            f"{wanted['kind']} {name_of(wanted)} exists and does not belong to this AIModel: delete or rename it, "
-            "or give the AIModel another name.",
-        )
+        if kind_of(wanted) in IMMUTABLE:
+            what = f"{wanted['kind']} {name_of(wanted)}"
+            lost = Finding(api.Reason.NAME_CONFLICT, f"{what} has lost labels of the operator: delete it.")
+            return _Problem(lost, _RETRY_REFUSED_S)
+        return await self._act(Apply(for_live(wanted, live)))
 
     async def _refresh(self, obj: Obj) -> None:
         try:
@@ -153,6 +186,20 @@ class Reconciler:
         return Outcome(written, again_after_s)
 
 
-def _seconds_until(decision: Decision, now: datetime) -> float | None:
+def _conflict(wanted: Obj, live: Obj) -> _Problem:
+    what = f"{wanted['kind']} {name_of(wanted)}"
+    if labels_of(live).get(api.names.MODEL) == labels_of(wanted)[api.names.MODEL]:
+        message = f"{what} belongs to an earlier AIModel of this name: waiting until it is deleted with its owner."
+        return _Problem(Finding(api.Reason.NAME_CONFLICT, message), _RETRY_SOON_S)
+    message = (
+        f"{what} exists and does not belong to this AIModel: delete or rename it, or give the AIModel another name."
+    )
+    return _Problem(Finding(api.Reason.NAME_CONFLICT, message), _RETRY_REFUSED_S)
+
+
+def _again_after_s(problems: list[_Problem], decision: Decision, now: datetime) -> float | None:
     due = decision.build.retry_at
-    return None if due is None else max(0.1, (due - now).total_seconds())
+    waits = [problem.retry_s for problem in problems]
+    if due is not None:
+        waits.append(max(0.1, (due - now).total_seconds()))
+    return min(waits, default=None)

@@ -54,11 +54,11 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
         self._release(key)
 
-    def failed(self, key: K) -> float:
+    def failed(self, key: K, longest_s: float = _LONGEST_DELAY_S) -> float:
         """The key has to be tried again; returns the seconds until then."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay_s = min(_FIRST_DELAY_S * 2.0 ** min(failures, 20), _LONGEST_DELAY_S)
+        delay_s = min(_FIRST_DELAY_S * 2.0 ** min(failures, 20), longest_s)
         self._working.discard(key)
         self._again.discard(key)
         self.add_after(key, delay_s)

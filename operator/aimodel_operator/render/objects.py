@@ -21,7 +21,10 @@ def render(facts: Facts, decision: Decision, settings: Settings) -> tuple[Obj, .
     if decision.target is not None and decision.build.artefact is not None and decision.target not in revisions:
         revisions[decision.target] = _new_revision(facts, decision, decision.build.artefact)
     wanted += [revision for name, revision in revisions.items() if name == decision.target]
-    wanted += [_deployment(model, revisions[name], count) for name, count in decision.replicas.items()]
+    # A Deployment whose ControllerRevision somebody deleted is kept as it is until the revision is recorded again.
+    wanted += [
+        _deployment(model, revisions[name], count) for name, count in decision.replicas.items() if name in revisions
+    ]
     if decision.active is not None:
         wanted += [_service(model, decision.active), _headless_service(model, decision.active)]
     return tuple(wanted)
