@@ -68,6 +68,9 @@ pub fn run(config: Config) -> Result<(), Fatal> {
         listener(config.admin_port)?,
         listener(config.health_port)?,
     );
+    if let Ok(address) = admin.local_addr() {
+        tracing::info!(%address, carries = "admin", "listening");
+    }
     let runtime = runtime(plan).map_err(|error| broken("cannot start the runtime", &error))?;
     let shared = Arc::new(Shared::new(config, &found));
     fatal::watch_for_crashes(&shared.config.termination_log, &shared.describe());
@@ -168,7 +171,10 @@ impl Shared {
             tokio::net::TcpListener::from_std(listener).map_err(|error| failed(&error))?;
         let mut routes = vec![routes::health(&self.lifecycle, &self.identity.name)];
         let mut predictions = None;
+        // Of its own, so that a crowd at the other port does not shut the kubelet out.
+        let mut connections = self.health_connections.clone();
         if with_inference {
+            connections = self.connections.clone();
             let inference = self.inference.clone();
             routes.push(routes::inference(inference.clone()));
             routes.extend(routes::reflection().map_err(|error| {
@@ -182,7 +188,12 @@ impl Shared {
                 metrics,
             });
         }
-        tracing::info!(%address, inference = with_inference, "listening");
+        let carries = if with_inference {
+            "inference"
+        } else {
+            "health"
+        };
+        tracing::info!(%address, carries, "listening");
         let config = &self.config;
         let port = Port {
             listener,
@@ -192,7 +203,7 @@ impl Shared {
                 cpu::memory_limit(),
                 config.max_connections,
             ),
-            connections: self.connections.clone(),
+            connections,
             lifecycle: self.lifecycle.clone(),
         };
         drop(tasks::spawn(port.serve()));
@@ -275,6 +286,9 @@ impl Shared {
             self.fail_queued();
         })
         .await;
+        // Watches of health end by themselves; a peer that stays does not hold up the end.
+        let watches = self.health_connections.all_closed();
+        let _ = tokio::time::timeout(Duration::from_secs(1), watches).await;
         tracing::info!(clean, "drained");
         match dead.or_else(|| ended.try_recv().ok()) {
             Some(Dead(why)) => Err(Fatal::new(

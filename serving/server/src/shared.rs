@@ -19,6 +19,9 @@ use crate::{
     },
 };
 
+/// Connections to the port that has health alone.
+const HEALTH_CONNECTIONS: usize = 64;
+
 /// What the threads of the process share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -26,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) identity: ModelIdentity,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) connections: Connections,
+    pub(crate) health_connections: Connections,
     pub(crate) load: Arc<Load>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) heartbeat: Arc<Heartbeat>,
@@ -55,6 +59,7 @@ impl Shared {
                 config.timeout,
             )),
             connections: Connections::new(config.max_connections),
+            health_connections: Connections::new(HEALTH_CONNECTIONS),
             load: Arc::default(),
             heartbeat: Arc::default(),
             boot_id: boot_id.unwrap_or_default().trim().to_owned(),

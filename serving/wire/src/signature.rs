@@ -101,7 +101,10 @@ impl ModelSignature {
     /// all, which only the engine can find out.
     #[must_use]
     pub fn without_batching(self) -> Self {
-        Self { max_rows: None, ..self }
+        Self {
+            max_rows: None,
+            ..self
+        }
     }
 
     /// The inputs, in the order in which engines get them.

@@ -129,6 +129,9 @@ where
             lifecycle,
         } = self;
         let builder = limits.builder();
+        // A refused peer learns to go away, and until it has learnt that it may open nothing.
+        let mut refusing = limits.builder();
+        refusing.max_concurrent_streams(0);
         let refusals = Arc::new(Semaphore::new(POLITE_REFUSALS));
         let mut closing = pin!(lifecycle.reached(Phase::Closing));
         loop {
@@ -161,7 +164,8 @@ where
                 read: read.clone(),
             });
             let connection = Timed {
-                connection: builder.serve_connection(io, service.for_connection(unsent.clone())),
+                connection: if refused { &refusing } else { &builder }
+                    .serve_connection(io, service.for_connection(unsent.clone())),
                 read,
                 unsent,
                 age: limits.age.filter(|_| !refused).map(jitter),

@@ -156,7 +156,8 @@ impl Connections {
         self.most as usize - self.permits.available_permits()
     }
 
-    async fn all_closed(&self) {
+    /// Waits until none is open.
+    pub async fn all_closed(&self) {
         // The semaphore is never closed, so waiting cannot fail.
         let _ = self.permits.acquire_many(self.most).await;
     }
