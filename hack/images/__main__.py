@@ -42,7 +42,11 @@ def build_all(registry: Registry) -> dict[str, str]:
     """Every image of this checkout, in `registry`; gives back their references by name."""
     with locked(BUILD / "lock", "build of the images"):
         memory = Memory(STATE)
-        return {image.NAME: ensure(image, registry, memory) for image in IMAGES}
+        references = {image.NAME: ensure(image, registry, memory) for image in IMAGES}
+        if not all(program.exists() for program in serving_image.PROGRAMS):
+            with step("release binary") as running:
+                serving_image.make_programs(running.note)
+        return references
 
 
 def ensure(image: Image, registry: Registry, memory: Memory) -> str:

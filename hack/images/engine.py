@@ -1,7 +1,8 @@
-"""Builds Dockerfiles and pushes what comes out, with docker where its engine runs, else with buildah.
+"""Builds Dockerfiles and pushes what comes out, with buildah where it works, else with docker.
 
-`find()` picks one; both have the same four methods. Buildah keeps its storage in the cache, apart from any
-other on the machine, and needs no daemon.
+`find()` picks one; both have the same methods. Buildah comes first because it speaks plain HTTP to whom it is
+told to, where docker's engine must be configured and restarted for that. It keeps its storage in the cache,
+apart from any other on the machine, and needs no daemon.
 """
 
 import shutil
@@ -16,7 +17,7 @@ from hack.cluster.paths import cache
 from hack.images import commands
 from hack.images.paths import ImageError
 
-_BUILDAH = preflight.Program("buildah", "buildah", "builds images where no docker engine runs")
+_BUILDAH = preflight.Program("buildah", "buildah", "builds images")
 
 
 class Engine(Protocol):
@@ -48,9 +49,15 @@ class Docker:
         commands.run(["docker", "build", *_build_options(dockerfile, tag, arguments), str(context)])
 
     def push(self, tag: str, target: str, *, plain_http: bool) -> str:
-        """See Engine. The engine itself decides on plain HTTP: loopback and its `insecure-registries`."""
+        """See Engine. The engine speaks plain HTTP to loopback and to what its configuration names."""
         commands.run(["docker", "tag", tag, target])
-        commands.run(["docker", "push", "-q", target])
+        try:
+            commands.run(["docker", "push", "-q", target])
+        except ImageError as exc:
+            if not plain_http:
+                raise
+            host = target.partition("/")[0]
+            raise ImageError(f'{exc}\nadd "{host}" to insecure-registries of docker, or install buildah') from exc
         template = "{{range .RepoDigests}}{{println .}}{{end}}"
         digests = commands.run(["docker", "image", "inspect", "--format", template, target]).split()
         repository = target.rpartition(":")[0]
@@ -105,13 +112,16 @@ class Buildah:
 
 def find() -> Engine:
     """The engine of this machine; installs buildah where that is possible, else says how to get one."""
-    if shutil.which("docker") and _succeeds(["docker", "info"]):
+    has_docker = bool(shutil.which("docker")) and _succeeds(["docker", "info"])
+    if not has_docker:
+        preflight.install(preflight.missing([_BUILDAH]))
+    if shutil.which("buildah"):
+        for driver in ("overlay", "vfs"):
+            engine = Buildah(cache() / "images" / "storage", driver)
+            if engine.works():
+                return engine
+    if has_docker:
         return Docker()
-    preflight.install(preflight.missing([_BUILDAH]))
-    for driver in ("overlay", "vfs"):
-        engine = Buildah(cache() / "images" / "storage", driver)
-        if engine.works():
-            return engine
     raise ImageError(
         "buildah cannot mount containers here, neither with the overlay nor with the vfs driver: "
         "run as root, or start a docker engine"

@@ -12,11 +12,14 @@ from hack.images import bases, debian, wheels
 from hack.images.engine import Engine
 from hack.images.paths import BUILD, ROOT, architecture
 
+_PACKAGE = ROOT / "operator" / "aimodel_operator"
+_NOT_IN_THE_IMAGE = {"__pycache__", "cli"}
+
 NAME = "operator"
 REPOSITORY = "aimodel/operator"
 INPUTS: tuple[Path, ...] = (
+    *(path for path in _PACKAGE.iterdir() if path.name not in _NOT_IN_THE_IMAGE),
     ROOT / "operator" / "Dockerfile",
-    ROOT / "operator" / "aimodel_operator",
     ROOT / "uv.lock",
     ROOT / "pyproject.toml",
     ROOT / "hack" / "images",
@@ -25,7 +28,6 @@ _CONTEXT = BUILD / NAME
 # Tests, type stubs, headers and command-line programs of the libraries: nothing that the operator imports.
 _USELESS_FOLDERS = {"tests", "test", "include", "e2e_test", "bin"}
 _USELESS_SUFFIXES = {".pyi", ".pxd", ".pyx", ".h", ".hpp", ".c", ".cc", ".a", ".proto"}
-_NOT_IN_THE_IMAGE = {"__pycache__", "cli"}
 
 
 def build(engine: Engine, tag: str, note: Callable[[str], None]) -> None:
@@ -55,7 +57,7 @@ def strip(folder: Path) -> None:
 def _lay_out_package(target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(
-        ROOT / "operator" / "aimodel_operator",
+        _PACKAGE,
         target / "aimodel_operator",
         ignore=lambda _folder, names: _NOT_IN_THE_IMAGE.intersection(names),
     )

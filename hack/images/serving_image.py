@@ -19,6 +19,7 @@ REPOSITORY = "aimodel/serving-onnx"
 INPUTS: tuple[Path, ...] = (ROOT / "serving", ROOT / "uv.lock", ROOT / "hack" / "images")
 _GLIBC = "2.28"
 _LIBRARY = "libonnxruntime.so"
+PROGRAMS = (BIN / "aimodel-serving", BIN / _LIBRARY)
 _CONTEXT = BUILD / NAME
 
 
