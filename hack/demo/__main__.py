@@ -22,6 +22,9 @@ def main() -> int:
     except (DemoError, ClusterError, ImageError) as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; run it again to go on where it stopped", file=sys.stderr)
+        return 130
     finally:
         steps.write(TIMES)
     print(f"\n{steps.summary()}\n\n{closing}")
