@@ -8,6 +8,7 @@ from aimodel_operator.cluster.client import ApiCluster, connect
 from aimodel_operator.cluster.events import EventWriter
 from aimodel_operator.cluster.images import RegistryImages
 from aimodel_operator.cluster.lease import Lease
+from aimodel_operator.cluster.roll_call import RollCall
 from aimodel_operator.cluster.watches import ChildWatch
 
-__all__ = ["ApiCluster", "ChildWatch", "EventWriter", "Lease", "RegistryImages", "connect"]
+__all__ = ["ApiCluster", "ChildWatch", "EventWriter", "Lease", "RegistryImages", "RollCall", "connect"]

@@ -1,6 +1,7 @@
 """The API server as `reconcile` sees it: the `Cluster` protocol over `requests`."""
 
 import os
+from collections.abc import Callable
 
 from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
@@ -26,10 +27,14 @@ async def connect(connections: int = 32) -> kubernetes_client.ApiClient:
 
 
 class ApiCluster:
-    """Reads and writes single objects and lists; implements `reconcile.Cluster`."""
+    """Reads and writes single objects and lists; implements `reconcile.Cluster`.
 
-    def __init__(self, requests: Requests) -> None:
+    `fence` is called before every write and raises when this process must not write (see `Lease.check`).
+    """
+
+    def __init__(self, requests: Requests, fence: Callable[[], None] = lambda: None) -> None:
         self._requests = requests
+        self._fence = fence
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Obj:
         """Read one object; raises NotFound."""
@@ -56,6 +61,7 @@ class ApiCluster:
 
     async def create(self, obj: Obj) -> Obj:
         """Create an object; raises AlreadyExists."""
+        self._fence()
         path = kind_of(obj).path(obj["metadata"]["namespace"])
         return await self._requests.send("POST", path, obj, _MANAGER)
 
@@ -71,6 +77,7 @@ class ApiCluster:
 
     async def delete(self, obj: Obj) -> None:
         """Delete exactly this object and, in the background, what it owns."""
+        self._fence()
         path = kind_of(obj).path(obj["metadata"]["namespace"], name_of(obj))
         options = {"propagationPolicy": "Background", "preconditions": {"uid": obj["metadata"]["uid"]}}
         try:
@@ -79,4 +86,5 @@ class ApiCluster:
             return  # gone, or replaced by another of its name: either way this object is no more
 
     async def _apply(self, path: str, obj: Obj) -> Obj:
+        self._fence()
         return await self._requests.send("PATCH", path, obj, {**_MANAGER, "force": "true"}, APPLY)

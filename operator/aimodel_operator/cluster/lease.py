@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from aimodel_operator.cluster.requests import Requests
 from aimodel_operator.kinds import LEASE, Obj
-from aimodel_operator.reconcile.ports import ClusterError, NotFound
+from aimodel_operator.reconcile.ports import ClusterError, NotFound, Unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Lease:
         self._timing = timing or LeaseTiming()
         self._clock = clock
         self._seen: tuple[str, float] | None = None
+        self._renewed_at = 0.0
         self.is_held = False
 
     async def acquire(self) -> None:
@@ -58,13 +59,26 @@ class Lease:
 
     async def hold(self) -> None:
         """Renew until leadership is lost; then return."""
-        renewed_at = self._clock()
-        while self._clock() - renewed_at < self._timing.renew_deadline_s:
+        while self._left_s() > 0:
             await asyncio.sleep(self._timing.retry_s)
-            if await self._try():
-                renewed_at = self._clock()
+            try:
+                async with asyncio.timeout(max(0.0, self._left_s())):  # an answer after that is of no use
+                    await self._try()
+            except TimeoutError:
+                break
         self.is_held = False
         _log.error("leadership lost", extra={"lease": self._name, "identity": self._identity})
+
+    def check(self) -> None:
+        """Before every write: raises Unavailable when our record is so old that another may have taken over.
+
+        A process that was stopped and goes on finds here that time has passed, before any timer of its own fires.
+        """
+        if not self.is_held or self._left_s() <= 0:
+            raise Unavailable("This operator no longer holds its Lease")
+
+    def _left_s(self) -> float:
+        return self._timing.renew_deadline_s - (self._clock() - self._renewed_at)
 
     async def release(self) -> None:
         """Give the Lease back on a clean exit, so that a standby need not wait for it to expire."""
@@ -107,11 +121,13 @@ class Lease:
         return await self._write_quietly("PUT", record)
 
     async def _write_quietly(self, method: str, record: Obj) -> bool:
+        sent_at = self._clock()  # a standby may have seen the record any time from now on
         try:
             await self._write(method, record, self._identity, self._timing.duration_s)
         except ClusterError as exc:
             _log.info("lease not written", extra={"error": str(exc)})
             return False
+        self._renewed_at = sent_at
         return True
 
     async def _write(self, method: str, record: Obj, holder: str, duration_s: int) -> None:

@@ -23,7 +23,8 @@ _RELIST_S = 600.0
 _WATCH_S = 300
 _SILENCE_S = 90.0
 """The API server sends a bookmark about once a minute: a longer silence is a dead connection."""
-_LONGEST_BACKOFF_S = 10.0
+_LONGEST_BACKOFF_S = 3.0
+_RECONNECT_S = 0.1
 
 
 class ChildWatch:
@@ -93,6 +94,7 @@ class ChildWatch:
                 version = event["object"]["metadata"]["resourceVersion"]
                 if event["type"] != "BOOKMARK":
                     self._take(event["type"], event["object"])
+            await asyncio.sleep(_RECONNECT_S)  # a server that closes every watch at once is not asked in a tight loop
 
     def _take(self, event_type: str, obj: Obj) -> None:
         if event_type == "DELETED":

@@ -1,11 +1,13 @@
 """Runs kopf as the watcher of AIModels: one raw-event handler, no finalizers, no annotations, no peering.
 
-kopf keeps the watch alive (bookmarks, reconnects, paged lists); what an event means is decided elsewhere.
+kopf keeps the watch alive (bookmarks, reconnects, paged lists); what an event means is decided elsewhere. An error
+inside a watch other than 410 ends kopf's watcher for ever while all else of kopf goes on: `cluster.RollCall` notices.
 """
 
 import asyncio
+import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import kopf
@@ -48,13 +50,22 @@ async def watch_models(
     )
 
 
+class _EndlessBackoffs:
+    """Delays between attempts of kopf's requests, without an end: with its own, kopf gives up after 54 seconds."""
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain((0.2, 0.5, 1.0), itertools.repeat(2.0))
+
+
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.networking.request_timeout = 15
     settings.networking.connect_timeout = 5
+    settings.networking.error_backoffs = _EndlessBackoffs()
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.inactivity_timeout = 90
+    settings.watching.chunk_size = 500
     settings.peering.standalone = True
     settings.posting.enabled = False
     settings.scanning.disabled = True
