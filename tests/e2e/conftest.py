@@ -70,4 +70,3 @@ def _make_namespace(cluster: ClusterTarget, name: str) -> None:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     cluster.kubectl("apply", "--filename", "-", given=json.dumps(namespace))
-

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
 
 from aimodel_operator import api
 from aimodel_operator.kinds import Obj, annotations_of, labels_of, name_of, uid_of
@@ -44,9 +43,14 @@ def read_build(job: Obj, pods: Iterable[Obj]) -> BuildOutcome:
     # By uid: pods of an earlier Job of the same name may still be there, with another result in them.
     own = [pod for pod in pods if labels_of(pod).get("batch.kubernetes.io/controller-uid") == uid_of(job)]
     attempt = attempt_of(job)
+    # The pod's own report comes a second before the Job controller has counted the pod.
+    artefact = _reported_artefact(own)
+    if artefact is not None:
+        return BuildOutcome(BuildState.SUCCEEDED, attempt, artefact)
     conditions = {entry["type"]: entry for entry in job.get("status", {}).get("conditions", ())}
     if _is_true(conditions.get("Complete")):
-        return _completed(attempt, _termination_report(own), conditions["Complete"])
+        finding = Finding(api.Reason.BUILD_FAILED, "The build ended without a result; it is started again.")
+        return BuildOutcome(BuildState.FAILED, attempt, None, finding, _time(conditions["Complete"]))
     if _is_true(conditions.get("Failed")):
         finding = worst_finding(own) or _unexplained(job, conditions["Failed"])
         return BuildOutcome(BuildState.FAILED, attempt, None, finding, _time(conditions["Failed"]))
@@ -58,25 +62,21 @@ def attempt_of(job: Obj) -> int:
     return int(annotations_of(job).get(ATTEMPT_ANNOTATION, "1"))
 
 
-def _completed(attempt: int, report: dict[str, Any], condition: Obj) -> BuildOutcome:
-    if "image" not in report:
-        finding = Finding(api.Reason.BUILD_FAILED, "The build ended without a result; it is started again.")
-        return BuildOutcome(BuildState.FAILED, attempt, None, finding, _time(condition))
-    artefact = Artefact(report["image"], report["modelDigest"], report["format"])
-    return BuildOutcome(BuildState.SUCCEEDED, attempt, artefact, finished_at=_time(condition))
-
-
-def _termination_report(pods: Iterable[Obj]) -> dict[str, Any]:
+def _reported_artefact(pods: Iterable[Obj]) -> Artefact | None:
     for pod in pods:
         for status in pod.get("status", {}).get("containerStatuses", ()):
-            message = status.get("state", {}).get("terminated", {}).get("message", "")
-            try:
-                report = json.loads(message)
-            except ValueError:
-                continue
-            if isinstance(report, dict):
-                return report
-    return {}
+            terminated = status.get("state", {}).get("terminated", {})
+            if terminated.get("exitCode") == 0:
+                return _artefact(terminated.get("message", ""))
+    return None
+
+
+def _artefact(message: str) -> Artefact | None:
+    try:
+        report: dict[str, str] = json.loads(message)
+        return Artefact(report["image"], report["modelDigest"], report["format"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _unexplained(job: Obj, condition: Obj) -> Finding:
