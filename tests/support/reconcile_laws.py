@@ -1,6 +1,7 @@
 """What must hold of reconciling, whatever the API server behind it. Imported by a component test module (fake)
 and by an apiserver test module (real); the fixture `world` decides."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from aimodel_operator.kinds import (
@@ -261,3 +262,15 @@ async def test_registry_that_a_person_names_is_asked_by_the_job_only(world: Worl
     (job,) = (await world.objects(JOB)).values()
     environment = {entry["name"]: entry["value"] for entry in job["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert '"repository": "registry.elsewhere.test/models/digits"' in environment["AIMODEL_BUILD_REQUEST"]
+
+
+async def test_failed_build_is_repeated_at_once_under_other_settings(world: World) -> None:
+    await world.create_model(a_model().within(world.namespace).build())
+    await world.settle()
+    await world.fail_build("ModelAccessDenied", "models.test is a private address.")
+    await world.settle()
+    world.settings = replace(world.settings, allowed_private_hosts=("models.test",))
+    world.restart_operator()
+    await world.settle()
+    jobs = (await world.objects(JOB)).values()
+    assert sorted(job["metadata"]["annotations"]["aimodel.dev/attempt"] for job in jobs) == ["1", "2"]

@@ -23,6 +23,7 @@ from aimodel_operator.observe import (
 )
 from aimodel_operator.settings import Settings
 
+SETTINGS_ANNOTATION = "aimodel.dev/build-settings"
 _FIRST_RETRY = timedelta(seconds=5)
 _LONGEST_RETRY = timedelta(minutes=5)
 
@@ -65,7 +66,7 @@ def decide_build(facts: Facts, settings: Settings, now: datetime) -> BuildDecisi
     if recorded is not None:
         return BuildDecision(key, repository, recorded, obsolete=facts.jobs)
     if last_two:
-        return _from_jobs(BuildDecision(key, repository, obsolete=others), last_two, facts, now)
+        return _from_jobs(BuildDecision(key, repository, obsolete=others), last_two, facts, settings, now)
     if facts.registry_artefact is not None:
         return BuildDecision(key, repository, facts.registry_artefact, obsolete=others)
     digest = model.spec.source.digest
@@ -119,13 +120,29 @@ def _recorded_artefact(facts: Facts, key: str) -> Artefact | None:
     return None
 
 
-def _from_jobs(base: BuildDecision, last_two: list[Obj], facts: Facts, now: datetime) -> BuildDecision:
+def settings_key(settings: Settings) -> str:
+    """Identifies the part of the settings that a build depends on: when it changes, a failure says nothing any more."""
+    relevant = (
+        settings.operator_image,
+        settings.serving_image,
+        settings.plain_http_registries,
+        settings.allowed_private_hosts,
+        settings.build_timeout_s,
+        settings.build_max_bytes,
+    )
+    return api.names.short_hash(json.dumps(relevant).encode())
+
+
+def _from_jobs(
+    base: BuildDecision, last_two: list[Obj], facts: Facts, settings: Settings, now: datetime
+) -> BuildDecision:
     outcome = read_build(last_two[-1], facts.pods)
     if outcome.state is BuildState.SUCCEEDED:
         return replace(base, artefact=outcome.artefact, outcome=outcome)
     if outcome.state is BuildState.FAILED and outcome.finished_at is not None:
         retry_at = outcome.finished_at + retry_delay(outcome.attempt)
-        if now >= retry_at:
+        has_other_settings = annotations_of(last_two[-1]).get(SETTINGS_ANNOTATION) != settings_key(settings)
+        if now >= retry_at or has_other_settings:
             return replace(base, attempt=outcome.attempt + 1, outcome=outcome)
         return replace(base, outcome=outcome, retry_at=retry_at)
     if outcome.finding is None and len(last_two) > 1:

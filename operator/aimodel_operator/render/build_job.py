@@ -9,6 +9,7 @@ import json
 from aimodel_operator import api
 from aimodel_operator.api.names import Component
 from aimodel_operator.decide import BuildDecision, build_job_name
+from aimodel_operator.decide.build import SETTINGS_ANNOTATION, settings_key
 from aimodel_operator.kinds import JOB, Obj
 from aimodel_operator.observe.build_outcome import ATTEMPT_ANNOTATION, KEY_ANNOTATION
 from aimodel_operator.render.metadata import child, restricted_container, restricted_pod
@@ -21,7 +22,11 @@ _DOCKER_CONFIG = "/var/run/aimodel/registry"
 def build_job(model: api.AIModel, build: BuildDecision, settings: Settings) -> Obj:
     """The Job for one attempt; its name depends on what is built, so a second one cannot exist."""
     job = child(model, JOB, build_job_name(model, build.key, build.attempt or 1), Component.BUILD)
-    job["metadata"]["annotations"] = {KEY_ANNOTATION: build.key, ATTEMPT_ANNOTATION: str(build.attempt)}
+    job["metadata"]["annotations"] = {
+        KEY_ANNOTATION: build.key,
+        ATTEMPT_ANNOTATION: str(build.attempt),
+        SETTINGS_ANNOTATION: settings_key(settings),
+    }
     job["spec"] = {
         "backoffLimit": 0,
         "activeDeadlineSeconds": settings.build_timeout_s + 60,
