@@ -60,8 +60,9 @@ def test_broken_source_is_named_and_the_old_version_serves(
 
 
 def test_first_version_that_is_missing_is_served_once_it_is_uploaded(live: Live, files: FileHost) -> None:
-    live.apply(a_live_model("late", {"uri": files.uri("late.onnx")}))
+    name = f"late-{live.namespace}.onnx"  # never uploaded by an earlier run
+    live.apply(a_live_model("late", {"uri": files.uri(name)}))
     live.wait_for("late", "False", "ModelNotFound")
     assert live.verdict("late", "Available")[0] == "False"
-    files.put("late.onnx", GOOD)
+    files.put(name, GOOD)
     live.wait_ready("late", limit_s=60)
