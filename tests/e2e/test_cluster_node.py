@@ -98,9 +98,16 @@ def _lookup(namespace: Namespace, name: str) -> list[str]:
     return namespace.kubectl("exec", "deployment/web", "--", "/testpod", "lookup", name).split()
 
 
+def _answer(web: Namespace, url: str) -> str:
+    try:
+        return web.kubectl("exec", "deployment/web", "--", "/testpod", "get", url).strip()
+    except ClusterError:
+        return ""
+
+
 def test_a_pod_reaches_a_service_by_name(web: Namespace) -> None:
-    answer = web.kubectl("exec", "deployment/web", "--", "/testpod", "get", "http://web")
-    assert answer.strip() in _pods(web)
+    # kube-proxy gathers changes for a second: the rules of a new Service may come after its pods are ready.
+    assert wait_until(lambda: _answer(web, "http://web") in _pods(web), 10)
 
 
 def test_a_service_name_resolves_to_its_cluster_address(web: Namespace) -> None:
