@@ -93,6 +93,12 @@ pub struct Worker {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dead(pub String);
 
+impl Dead {
+    fn panicked(panic: &(dyn Any + Send)) -> Self {
+        Self(format!("the engine panicked: {}", panic_text(panic)))
+    }
+}
+
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker")
@@ -108,10 +114,7 @@ impl Worker {
     /// When the engine panicked or fails everything; what waited was answered.
     pub fn run(mut self) -> Result<(), Dead> {
         while let Some(jobs) = self.queue.pull() {
-            self.heartbeat.begin();
-            let result = self.run_jobs(jobs);
-            self.heartbeat.end();
-            if let Err(dead) = result {
+            if let Err(dead) = self.run_jobs(jobs) {
                 for job in self.queue.close() {
                     job.answer(Err(unavailable()));
                 }
@@ -181,12 +184,10 @@ impl Worker {
             let outputs = self.engine.run(batch)?;
             Ok((rows, split(&outputs, &self.signature, works)?))
         };
-        let result = catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-            Dead(format!(
-                "the engine panicked: {}",
-                panic_text(panic.as_ref())
-            ))
-        })?;
+        self.heartbeat.begin();
+        let result = catch_unwind(AssertUnwindSafe(run));
+        self.heartbeat.end();
+        let result = result.map_err(|panic| Dead::panicked(panic.as_ref()))?;
         let took = started.elapsed();
         self.metrics.execution_duration.observe(took.as_secs_f64());
         Ok(result.map(|(rows, answers)| {
@@ -216,10 +217,7 @@ impl Worker {
         match tried {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Dead(format!("the engine fails every request: {error}"))),
-            Err(panic) => Err(Dead(format!(
-                "the engine panicked: {}",
-                panic_text(panic.as_ref())
-            ))),
+            Err(panic) => Err(Dead::panicked(panic.as_ref())),
         }
     }
 }
