@@ -132,14 +132,15 @@ class _Operator:
         try:
             done, _ = await asyncio.wait([holding, working], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()
+                if not task.cancelled():  # kopf, when it fails, cancels every task that is younger than itself
+                    task.result()
         finally:
             self._metrics.leading.set(0)
             await _cancel([working, holding])
 
     def _verdict(self, done: set[asyncio.Task[None]], clean: set[asyncio.Task[None]]) -> int:
         for task in done:
-            error = task.exception()
+            error = None if task.cancelled() else task.exception()
             if error is not None:
                 _log.error("part failed", extra={"part": task.get_name(), "error": str(error)}, exc_info=error)
                 return 1

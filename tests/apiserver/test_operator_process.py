@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import pytest
 
 from builders import DIGEST, a_model
 from hack.cluster.controlplane import ControlPlane
-from operator_process import CRD, NAMESPACE, ROOT, OperatorProcess, Person, eventually
+from operator_process import CRD, NAMESPACE, ROOT, OperatorProcess, Person, eventually, free_port
 
 IMAGE = "registry.test:5000/models/default/digits@sha256:" + "c" * 64
 Start = Callable[[str], OperatorProcess]
@@ -43,16 +42,10 @@ def start(plane: ControlPlane, person: Person, tmp_path: Path) -> Iterator[Start
     with ExitStack() as running:
 
         def one(name: str) -> OperatorProcess:
-            process = OperatorProcess(plane.kubeconfig, tmp_path, name, _free_port())
+            process = OperatorProcess(plane.kubeconfig, tmp_path, name, free_port())
             return running.enter_context(process)
 
         yield one
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def holder(person: Person) -> str:

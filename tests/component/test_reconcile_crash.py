@@ -119,7 +119,8 @@ async def test_learning_run_writes_what_is_counted() -> None:
     await life.run()
     assert life.written == WRITES
     assert sorted(kind for kind, _, _ in life.world.fake.objects) == [
-        "AIModel", "ControllerRevision", "Deployment", "Service", "Service", "Service", "ServiceAccount",
+        "AIModel", "ControllerRevision", "Deployment", "Pod", "Pod",
+        "Service", "Service", "Service", "ServiceAccount",
     ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -52,7 +53,7 @@ class OperatorProcess:
     def answer(self, path: str) -> tuple[int, str]:
         """Status and text of its own HTTP port; 0 when nobody listens."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as response:  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as exc:
             return exc.code, exc.read().decode()
@@ -163,3 +164,10 @@ def eventually(is_so: Callable[[], bool], limit_s: float, otherwise: Callable[[]
             raise AssertionError(f"not so after {limit_s:.0f} s: {otherwise()}")
         time.sleep(0.1)
     return time.monotonic() - started
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -1,7 +1,7 @@
 """Compares the AIModels that the watch has shown with those that a LIST shows, and tells when the watch is deaf.
 
-A watcher that ended by an error, or that a proxy keeps open without sending anything, looks like one in which
-nothing happens. An AIModel that two LISTs running show newer than the watch does is proof. Models that went away
+A watch that a proxy keeps open without sending anything, or whose task has ended, looks like one in which nothing
+happens. An AIModel that two LISTs running show newer than the watch does is proof. Models that went away
 while the watch was interrupted are never shown as deleted: they are found here too. Called by `process`.
 """
 

@@ -1,7 +1,8 @@
 """Runs kopf as the watcher of AIModels: one raw-event handler, no finalizers, no annotations, no peering.
 
 kopf keeps the watch alive (bookmarks, reconnects, paged lists); what an event means is decided elsewhere. An error
-inside a watch other than 410 ends kopf's watcher for ever while all else of kopf goes on: `cluster.RollCall` notices.
+inside a watch other than 410 ends kopf, and with it the process; a watch that shows nothing any more ends neither,
+and `cluster.RollCall` notices.
 """
 
 import asyncio
