@@ -121,7 +121,7 @@ class World(ABC):
         labels = {**labels_of(job), "batch.kubernetes.io/controller-uid": uid_of(job)}
         terminated = {"exitCode": exit_code, "reason": "Completed", "message": json.dumps(report)}
         await self._add_pod(
-            f"{name_of(job)}-0", labels, {"name": "build", "ready": False, "state": {"terminated": terminated}}
+            f"build-{uid_of(job)}", labels, {"name": "build", "ready": False, "state": {"terminated": terminated}}
         )
         stamp = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
         await self.edit(JOB, name_of(job), {"status": _job_status(condition, stamp)})

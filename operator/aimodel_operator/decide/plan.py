@@ -61,19 +61,22 @@ def is_rolled_out(facts: Facts, revision: str) -> bool:
 
 
 def selected_revision(facts: Facts) -> str | None:
-    """The revision that the Service points to; the headless one is asked when somebody deleted or bent the first."""
-    return next(iter(_selections(facts)), None)
+    """The revision that clients of the model's address reach, or `None`: what its Service selects, if it is ours."""
+    return _selected_by(facts, api.names.service(facts.model.name))
 
 
 def _selections(facts: Facts) -> list[str]:
-    known = {*revisions_by_name(facts), *(name_of(deployment) for deployment in facts.deployments)}
+    # The headless Service is asked too: it remembers when somebody deleted or bent the first.
     model = facts.model.name
-    services = {name_of(service): service for service in facts.services}
-    both = [
-        services[name] for name in (api.names.service(model), api.names.headless_service(model)) if name in services
-    ]
-    selected = [service["spec"].get("selector", {}).get(api.names.REVISION) for service in both]
-    return [revision for revision in selected if revision in known]
+    both = (api.names.service(model), api.names.headless_service(model))
+    return [revision for name in both if (revision := _selected_by(facts, name)) is not None]
+
+
+def _selected_by(facts: Facts, service: str) -> str | None:
+    known = {*revisions_by_name(facts), *(name_of(deployment) for deployment in facts.deployments)}
+    found = next((obj for obj in facts.services if name_of(obj) == service), None)
+    selected = None if found is None else found["spec"].get("selector", {}).get(api.names.REVISION)
+    return str(selected) if selected in known else None
 
 
 def _next_active(facts: Facts, selected: str | None, target: str | None) -> str | None:
