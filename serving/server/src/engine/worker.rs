@@ -6,11 +6,13 @@
 
 use std::{
     any::Any,
+    hint,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -28,6 +30,10 @@ use crate::{
 
 /// After so many internal failures in a row the engine has to prove that it works at all.
 const SUSPICIOUS: usize = 3;
+
+/// Looks at the queue before sleeping: some after ever longer spins, the rest after yielding.
+const LAST_SPIN: u32 = 6;
+const LAST_LOOK: u32 = 10;
 
 /// Since when a batch runs, for the watchdog.
 #[derive(Debug)]
@@ -113,7 +119,7 @@ impl Worker {
     /// # Errors
     /// When the engine panicked or fails everything; what waited was answered.
     pub fn run(mut self) -> Result<(), Dead> {
-        while let Some(jobs) = self.queue.pull() {
+        while let Some(jobs) = self.next() {
             if let Err(dead) = self.run_jobs(jobs) {
                 for job in self.queue.close() {
                     job.answer(Err(unavailable()));
@@ -122,6 +128,24 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// The next batch; `None` once the queue is closed.
+    ///
+    /// Looks around for some microseconds before it sleeps: the next request of a busy client is
+    /// often that near, and being woken costs both threads more than this.
+    fn next(&self) -> Option<Vec<Job>> {
+        for step in 0..=LAST_LOOK {
+            if self.queue.rows() > 0 {
+                break;
+            }
+            if step <= LAST_SPIN {
+                (0..1 << step).for_each(|_| hint::spin_loop());
+            } else {
+                thread::yield_now();
+            }
+        }
+        self.queue.pull()
     }
 
     fn run_jobs(&mut self, jobs: Vec<Job>) -> Result<(), Dead> {
