@@ -141,7 +141,8 @@ def test_metadata_and_config(mlp: tuple[serving.Serving, Any]) -> None:
     ]
     config = stub.ModelConfig(pb.ModelConfigRequest(name="m", version="3")).config
     assert (config.max_batch_size, list(config.output[0].dims)) == (64, [10])
-    assert stub.ServerMetadata(pb.ServerMetadataRequest()).name == "aimodel-serving"
+    server = stub.ServerMetadata(pb.ServerMetadataRequest())
+    assert (server.name, list(server.extensions)) == ("aimodel-serving", ["model_configuration", "device:CPU"])
     assert stub.ServerLive(pb.ServerLiveRequest()).live
     assert stub.ServerReady(pb.ServerReadyRequest()).ready
     assert stub.ModelReady(pb.ModelReadyRequest(name="m")).ready

@@ -190,6 +190,14 @@ def test_metrics_have_the_names_of_the_contract(echo: serving.Serving) -> None:
     assert echo.metric(described) == 1
 
 
+@pytest.mark.parametrize(("cpus", "most"), [(1, 4), (2, 4), (4, 6), (8, 11)])
+def test_threads_follow_the_quota_and_not_the_machine(tmp_path: Path, cpus: int, most: int) -> None:
+    onnx_models.write(onnx_models.mlp(), tmp_path / "models")
+    with serving.serving(tmp_path / "models", f"--cpus={cpus}") as server:
+        # Main or io threads, admin, the engine with its helpers, and one that the library keeps for itself.
+        assert len(list(Path(f"/proc/{server.process.pid}/task").iterdir())) <= most
+
+
 def test_reflection_lists_the_services(echo: serving.Serving) -> None:
     with grpc.insecure_channel(echo.target) as channel:
         method = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
@@ -267,6 +275,14 @@ def test_failures_of_requests_never_change_health(tmp_path: Path) -> None:
             assert oip.refused(stub, oip.request({"x": ROW + 9})).code() == grpc.StatusCode.INVALID_ARGUMENT
         assert check(server.target, "m") == SERVING
         assert oip.infer(stub, {"x": ROW})["x"].tolist() == ROW.tolist()
+
+
+def test_a_panic_is_logged_as_json(tmp_path: Path) -> None:
+    models = serving.echo_model(tmp_path, panicOn=9)
+    with serving.serving(models) as server, oip.stub(server.target) as stub:
+        oip.refused(stub, oip.request({"x": ROW + 9}))
+        line = server.wait_for(lambda line: line["message"] == "panicked")
+        assert "the echo engine was asked to panic" in line["info"]
 
 
 def test_help_and_version_need_no_model() -> None:

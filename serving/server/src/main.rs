@@ -2,7 +2,7 @@
 
 #![deny(unsafe_code)]
 
-use std::{env, io::Write as _, path::Path};
+use std::{env, io::Write as _, panic, path::Path};
 
 use aimodel_server::{
     config::{self, Command, Config, LogFormat},
@@ -35,6 +35,7 @@ fn main() {
 
 fn serve(config: Config) -> u8 {
     log(config.log_format);
+    panic::set_hook(Box::new(|info| tracing::error!(%info, "panicked")));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?config, "starting");
     let termination_log = config.termination_log.clone();
     match process::run(config) {

@@ -57,6 +57,7 @@ impl Shared {
                 lifecycle.clone(),
                 config.revision.as_deref(),
                 config.timeout,
+                config.device,
             )),
             connections: Connections::new(config.max_connections),
             health_connections: Connections::new(HEALTH_CONNECTIONS),

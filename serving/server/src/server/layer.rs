@@ -271,7 +271,9 @@ fn unsupported() -> Answer {
 
 fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+    let after = kind.and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
+    // application/grpc-web is another protocol.
+    after.is_some_and(|after| matches!(after.first(), None | Some(b'+' | b';')))
 }
 
 /// Polls through `poll`; a panic in it becomes INTERNAL.

@@ -23,7 +23,10 @@ use http::HeaderValue;
 use tonic::{Request, Response, Status};
 
 use super::drain::Lifecycle;
-use crate::batch::{Job, Queue};
+use crate::{
+    batch::{Job, Queue},
+    config::Device,
+};
 
 /// A model that answers.
 #[derive(Debug)]
@@ -59,17 +62,20 @@ pub struct Inference {
     lifecycle: Lifecycle,
     revision: Option<HeaderValue>,
     longest: Duration,
+    device: Device,
     served: OnceLock<Served>,
 }
 
 impl Inference {
-    /// A service for the model `identity`; no request takes longer than `longest`.
+    /// A service for the model `identity`, which runs on `device`; no request takes longer than
+    /// `longest`.
     #[must_use]
     pub fn new(
         identity: ModelIdentity,
         lifecycle: Lifecycle,
         revision: Option<&str>,
         longest: Duration,
+        device: Device,
     ) -> Self {
         let revision = revision.and_then(|revision| revision.parse().ok());
         Self {
@@ -77,6 +83,7 @@ impl Inference {
             lifecycle,
             revision,
             longest,
+            device,
             served: OnceLock::new(),
         }
     }
@@ -221,12 +228,10 @@ impl GrpcInferenceService for Inference {
         &self,
         _: Request<ServerMetadataRequest>,
     ) -> Result<Response<ServerMetadataResponse>, Status> {
-        let version = env!("CARGO_PKG_VERSION");
-        Ok(Response::new(metadata::server(
-            "aimodel-serving",
-            version,
-            &["model_configuration"],
-        )))
+        let device = format!("device:{}", self.device.as_str());
+        let extensions = ["model_configuration", &device];
+        let answer = metadata::server("aimodel-serving", env!("CARGO_PKG_VERSION"), &extensions);
+        Ok(Response::new(answer))
     }
 
     async fn model_metadata(
