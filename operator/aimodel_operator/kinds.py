@@ -65,6 +65,11 @@ def name_of(obj: Mapping[str, Any]) -> str:
     return str(obj["metadata"]["name"])
 
 
+def version_of(obj: Mapping[str, Any]) -> int:
+    """`metadata.resourceVersion` as a number: those of one API server can be compared (Kubernetes KEP-5504)."""
+    return int(obj["metadata"]["resourceVersion"])
+
+
 def labels_of(obj: Mapping[str, Any]) -> Mapping[str, str]:
     """`metadata.labels`, empty when absent."""
     labels: Mapping[str, str] = obj["metadata"].get("labels") or {}

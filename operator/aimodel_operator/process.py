@@ -22,8 +22,7 @@ from aimodel_operator.handlers import watch_models
 from aimodel_operator.imagebuild import registry as image_registry
 from aimodel_operator.imagebuild.credentials import DockerConfig
 from aimodel_operator.kinds import CHILDREN
-from aimodel_operator.observe import Cache
-from aimodel_operator.reconcile import Controller, Reconciler
+from aimodel_operator.reconcile import Cache, Controller, Reconciler
 from aimodel_operator.recorder import PassRecorder
 from aimodel_operator.settings import Settings
 from aimodel_operator.telemetry import Endpoint, Metrics

@@ -11,8 +11,8 @@ from typing import Any
 
 from aimodel_operator.decide import LookUp
 from aimodel_operator.kinds import AIMODEL, DEPLOYMENT, JOB, POD, SERVICE, Kind, Obj, labels_of, name_of, uid_of
-from aimodel_operator.observe import Artefact, Cache
-from aimodel_operator.reconcile import Cluster, Reconciler
+from aimodel_operator.observe import Artefact
+from aimodel_operator.reconcile import Cache, Cluster, Reconciler
 from aimodel_operator.reconcile.reconciler import Outcome
 from aimodel_operator.settings import Settings
 from builders import DIGEST, SETTINGS

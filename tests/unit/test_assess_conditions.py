@@ -10,7 +10,7 @@ from aimodel_operator.api import Reason
 from aimodel_operator.assess import assess, assess_invalid
 from aimodel_operator.decide import decide
 from aimodel_operator.kinds import CONTROLLER_REVISION, DEPLOYMENT, POD, SERVICE, Obj
-from aimodel_operator.observe import Artefact, Facts, Finding
+from aimodel_operator.observe import Artefact, Facts, Finding, observe
 from builders import DIGEST, SETTINGS, a_model
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -20,7 +20,7 @@ OWNER = {"uid": "uid-model", "controller": True}
 
 def facts_of(model: Obj, *children: Obj) -> Facts:
     answer = Artefact(IMAGE, DIGEST, "ONNX")
-    return Facts.of(api.parse(model), children).with_registry_answer(answer)
+    return observe(api.parse(model), children).with_registry_answer(answer)
 
 
 def a_stored(replicas: int = 2, status: Obj | None = None) -> Obj:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from aimodel_operator.kinds import SERVICE
-from aimodel_operator.observe import Cache
+from aimodel_operator.reconcile import Cache
 
 
 def service(name: str = "digits", *, version: int = 1, owner: str = "m1", uid: str = "u1") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from aimodel_operator import api
 from aimodel_operator.decide import decide
 from aimodel_operator.decide.build import BuildDecision, retry_delay, settings_key
 from aimodel_operator.kinds import CONTROLLER_REVISION, JOB, POD, Obj, name_of
-from aimodel_operator.observe import Artefact, Facts
+from aimodel_operator.observe import Artefact, observe
 from aimodel_operator.settings import Settings
 from builders import DIGEST, OTHER_DIGEST, SETTINGS, a_model
 
@@ -22,7 +22,7 @@ UNPINNED = a_model().with_source(digest=None)
 
 
 def build_of(model: Any, *children: Obj, asked: bool = True, answer: Artefact | None = None) -> BuildDecision:
-    facts = Facts.of(api.parse(model.stored()), children)
+    facts = observe(api.parse(model.stored()), children)
     return decide(facts.with_registry_answer(answer) if asked else facts, SETTINGS, NOW).build
 
 

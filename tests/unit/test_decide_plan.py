@@ -8,7 +8,7 @@ import pytest
 from aimodel_operator import api
 from aimodel_operator.decide import Decision, decide, selected_revision
 from aimodel_operator.kinds import CONTROLLER_REVISION, DEPLOYMENT, SERVICE, Obj, name_of
-from aimodel_operator.observe import Artefact, Facts
+from aimodel_operator.observe import Artefact, observe
 from builders import DIGEST, SETTINGS, a_model
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,7 +41,7 @@ def services(selected: str) -> list[Obj]:
 
 
 def decided(*children: Obj) -> Decision:
-    facts = Facts.of(MODEL, children).with_registry_answer(Artefact(IMAGE, DIGEST, "ONNX"))
+    facts = observe(MODEL, children).with_registry_answer(Artefact(IMAGE, DIGEST, "ONNX"))
     return decide(facts, SETTINGS, NOW)
 
 
@@ -105,13 +105,13 @@ def test_deployment_whose_revision_was_deleted_keeps_the_traffic() -> None:
 def test_history_keeps_the_newest_idle_revisions() -> None:
     model = api.parse(a_model().with_spec(revisionHistoryLimit=1).stored())
     revisions = [revision(name, number) for number, name in enumerate(("one", "two", "three"), start=1)]
-    facts = Facts.of(model, [*revisions, revision(TARGET, 4), deployment(TARGET, 1), *services(TARGET)])
+    facts = observe(model, [*revisions, revision(TARGET, 4), deployment(TARGET, 1), *services(TARGET)])
     decision = decide(facts.with_registry_answer(Artefact(IMAGE, DIGEST, "ONNX")), SETTINGS, NOW)
     assert [name_of(obj) for obj in decision.obsolete] == ["one", "two"]
 
 
 def test_clients_reach_what_the_first_service_selects() -> None:
-    facts = Facts.of(MODEL, [*BOTH, service("digits-headless", "old")])
+    facts = observe(MODEL, [*BOTH, service("digits-headless", "old")])
     assert selected_revision(facts) is None
-    assert selected_revision(Facts.of(MODEL, [*BOTH, *services("old")])) == "old"
-    assert selected_revision(Facts.of(MODEL, [*BOTH, *services("nowhere")])) is None
+    assert selected_revision(observe(MODEL, [*BOTH, *services("old")])) == "old"
+    assert selected_revision(observe(MODEL, [*BOTH, *services("nowhere")])) is None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from aimodel_operator.api import Condition, ConditionType, Reason
-from aimodel_operator.assess.rollout import Progress, progress_of
+from aimodel_operator.assess.rollout import RevisionProgress, progress_of
 from aimodel_operator.decide import Decision, selected_revision
 from aimodel_operator.observe import BuildState, Facts, Finding
 
@@ -21,8 +21,8 @@ class Assessment:
 
     facts: Facts
     decision: Decision
-    active: Progress
-    target: Progress
+    active: RevisionProgress
+    target: RevisionProgress
     problem: Finding | None
 
     @property

@@ -8,11 +8,12 @@ from aimodel_operator.observe import Facts, Finding, deployment_of, worst_findin
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """Pods of one revision: wanted by the spec, ready by its Deployment; `finding` when something is wrong."""
+class RevisionProgress:
+    """Pods of one revision: wanted by the spec, existing and ready by its Deployment; `finding` says what is wrong."""
 
     revision: str | None
     wanted: int = 0
+    existing: int = 0
     ready: int = 0
     finding: Finding | None = None
 
@@ -22,16 +23,16 @@ class Progress:
         return self.revision is not None and self.ready >= self.wanted > 0
 
 
-def progress_of(facts: Facts, revision: str | None) -> Progress:
+def progress_of(facts: Facts, revision: str | None) -> RevisionProgress:
     """The progress of a revision; nothing is ready when it has no Deployment."""
     deployment = deployment_of(facts, revision)
     if revision is None or deployment is None:
-        return Progress(revision, facts.model.spec.replicas)
+        return RevisionProgress(revision, facts.model.spec.replicas)
     status = deployment.get("status", {})
     ready = status.get("readyReplicas", 0)
     wanted = facts.model.spec.replicas
     finding = None if ready >= wanted else _finding(facts, deployment)
-    return Progress(revision, wanted, ready, finding)
+    return RevisionProgress(revision, wanted, status.get("replicas", 0), ready, finding)
 
 
 def _finding(facts: Facts, deployment: Obj) -> Finding | None:

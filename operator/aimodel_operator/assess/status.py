@@ -7,7 +7,7 @@ from typing import Any
 from aimodel_operator import api
 from aimodel_operator.api import Component, Condition, ConditionType, Reason
 from aimodel_operator.assess.conditions import conditions, gather
-from aimodel_operator.assess.rollout import Progress
+from aimodel_operator.assess.rollout import RevisionProgress
 from aimodel_operator.decide import Decision
 from aimodel_operator.kinds import Obj, name_of
 from aimodel_operator.observe import Facts, Finding, revisions_by_name
@@ -71,11 +71,11 @@ def _stamped(found: Iterable[Condition], before: Mapping[str, Any], generation: 
     return sorted(entries, key=lambda entry: str(entry["type"]))
 
 
-def _revision_status(facts: Facts, progress: Progress) -> Obj:
+def _revision_status(facts: Facts, progress: RevisionProgress) -> Obj:
     revision = revisions_by_name(facts).get(progress.revision or "")
     status: Obj = {
         "revision": progress.revision,
-        "replicas": progress.wanted,
+        "replicas": progress.existing,
         "readyReplicas": progress.ready,
     }
     if revision is not None:

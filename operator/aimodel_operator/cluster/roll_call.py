@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from aimodel_operator.cluster.client import ApiCluster
-from aimodel_operator.kinds import AIMODEL, Obj, uid_of
+from aimodel_operator.kinds import AIMODEL, Obj, uid_of, version_of
 from aimodel_operator.reconcile.ports import ClusterError
 
 _log = logging.getLogger(__name__)
@@ -61,21 +61,17 @@ class RollCall:
         versions = []
         for namespace in self._namespaces:
             objects, version = await self._cluster.listed(AIMODEL, namespace, "")
-            listed |= {uid_of(obj): _version(obj) for obj in objects}
+            listed |= {uid_of(obj): version_of(obj) for obj in objects}
             versions.append(int(version))
         shown = {uid_of(obj): obj for obj in self._shown()}
         self._drop_ghosts(shown, listed, min(versions))
-        held = {uid: _version(obj) for uid, obj in shown.items()}
+        held = {uid: version_of(obj) for uid, obj in shown.items()}
         still_missed = [uid for uid, version in self._missed.items() if uid in listed and held.get(uid, 0) < version]
         self._missed = {uid: version for uid, version in listed.items() if held.get(uid, 0) < version}
         return still_missed
 
     def _drop_ghosts(self, shown: dict[str, Obj], listed: dict[str, int], list_version: int) -> None:
         for uid, obj in shown.items():
-            if uid not in listed and _version(obj) < list_version:
+            if uid not in listed and version_of(obj) < list_version:
                 _log.warning("deletion was not shown by the watch", extra={"uid": uid})
                 self._gone(obj)
-
-
-def _version(obj: Obj) -> int:
-    return int(obj["metadata"]["resourceVersion"])

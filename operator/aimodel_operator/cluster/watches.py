@@ -14,8 +14,7 @@ from aimodel_operator import api
 from aimodel_operator.cluster.client import ApiCluster
 from aimodel_operator.cluster.requests import Expired, Requests
 from aimodel_operator.kinds import Kind, Obj, labels_of
-from aimodel_operator.observe import Cache
-from aimodel_operator.reconcile.ports import ClusterError
+from aimodel_operator.reconcile import Cache, ClusterError
 
 _log = logging.getLogger(__name__)
 _SELECTOR = api.names.as_query({api.names.MANAGED_BY: api.names.FIELD_MANAGER})

@@ -10,8 +10,7 @@ from aimodel_operator.observe.build_outcome import (
     attempt_of,
     read_build,
 )
-from aimodel_operator.observe.cache import Cache
-from aimodel_operator.observe.facts import Artefact, Facts, deployment_of, revisions_by_name
+from aimodel_operator.observe.facts import Artefact, Facts, deployment_of, observe, revisions_by_name
 from aimodel_operator.observe.failures import Finding, worst_finding
 
 __all__ = [
@@ -19,11 +18,11 @@ __all__ = [
     "Artefact",
     "BuildOutcome",
     "BuildState",
-    "Cache",
     "Facts",
     "Finding",
     "attempt_of",
     "deployment_of",
+    "observe",
     "read_build",
     "revisions_by_name",
     "worst_finding",

@@ -45,24 +45,6 @@ class Facts:
     registry_artefact: Artefact | None = None
     is_registry_asked: bool = False
 
-    @classmethod
-    def of(cls, model: api.AIModel, children: Iterable[Obj]) -> "Facts":
-        """Sort the children of a model by kind; those owned by another UID are left out."""
-        by_kind: dict[Kind, list[Obj]] = {}
-        for child in children:
-            kind = kind_of(child)
-            if kind is POD or _is_owned(child, model.uid):
-                by_kind.setdefault(kind, []).append(child)
-        return cls(
-            model=model,
-            revisions=tuple(sorted(by_kind.get(CONTROLLER_REVISION, ()), key=lambda obj: int(obj["revision"]))),
-            deployments=tuple(by_kind.get(DEPLOYMENT, ())),
-            jobs=tuple(by_kind.get(JOB, ())),
-            pods=tuple(by_kind.get(POD, ())),
-            services=tuple(by_kind.get(SERVICE, ())),
-            service_accounts=tuple(by_kind.get(SERVICE_ACCOUNT, ())),
-        )
-
     def with_registry_answer(self, artefact: Artefact | None) -> "Facts":
         """The same facts after the registry was asked for the image."""
         return replace(self, registry_artefact=artefact, is_registry_asked=True)
@@ -70,6 +52,24 @@ class Facts:
     def children(self) -> tuple[Obj, ...]:
         """Every object that the operator itself writes for this model (pods are made by others)."""
         return self.revisions + self.deployments + self.jobs + self.services + self.service_accounts
+
+
+def observe(model: api.AIModel, children: Iterable[Obj]) -> Facts:
+    """Sort the children of a model by kind; those owned by another UID are left out."""
+    by_kind: dict[Kind, list[Obj]] = {}
+    for child in children:
+        kind = kind_of(child)
+        if kind is POD or _is_owned(child, model.uid):
+            by_kind.setdefault(kind, []).append(child)
+    return Facts(
+        model=model,
+        revisions=tuple(sorted(by_kind.get(CONTROLLER_REVISION, ()), key=lambda obj: int(obj["revision"]))),
+        deployments=tuple(by_kind.get(DEPLOYMENT, ())),
+        jobs=tuple(by_kind.get(JOB, ())),
+        pods=tuple(by_kind.get(POD, ())),
+        services=tuple(by_kind.get(SERVICE, ())),
+        service_accounts=tuple(by_kind.get(SERVICE_ACCOUNT, ())),
+    )
 
 
 def revisions_by_name(facts: Facts) -> Mapping[str, Obj]:

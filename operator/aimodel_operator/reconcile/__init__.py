@@ -4,6 +4,7 @@
 outside does so through the protocols in `ports`.
 """
 
+from aimodel_operator.reconcile.cache import Cache
 from aimodel_operator.reconcile.controller import Controller
 from aimodel_operator.reconcile.ports import (
     AlreadyExists,
@@ -20,6 +21,7 @@ from aimodel_operator.reconcile.reconciler import Reconciler
 
 __all__ = [
     "AlreadyExists",
+    "Cache",
     "Cluster",
     "ClusterError",
     "Controller",

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
-from aimodel_operator.kinds import Obj
+from aimodel_operator.kinds import Obj, version_of
 from aimodel_operator.reconcile.ports import ClusterError, NotFound, Unavailable
 from aimodel_operator.reconcile.reconciler import Outcome, Reconciler
 from aimodel_operator.reconcile.work_queue import WorkQueue
@@ -55,7 +55,7 @@ class Controller:
         """An AIModel was added or changed."""
         uid = obj["metadata"]["uid"]
         held = self._models.get(uid)
-        if held is None or _version(held) < _version(obj):
+        if held is None or version_of(held) < version_of(obj):
             self._models[uid] = obj
             self._queue.add(uid)
 
@@ -117,12 +117,8 @@ class Controller:
         # The next pass compares with the status that was just written, even if the watch has not shown it yet.
         uid = written["metadata"]["uid"]
         held = self._models.get(uid)
-        if held is not None and _version(held) < _version(written):
+        if held is not None and version_of(held) < version_of(written):
             self._models[uid] = written
-
-
-def _version(obj: Obj) -> int:
-    return int(obj["metadata"]["resourceVersion"])
 
 
 def _who(obj: Obj, **more: object) -> dict[str, object]:

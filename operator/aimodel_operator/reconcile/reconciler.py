@@ -15,7 +15,8 @@ from aimodel_operator import api
 from aimodel_operator.assess import assess, assess_invalid
 from aimodel_operator.decide import Decision, decide
 from aimodel_operator.kinds import AIMODEL, Obj, kind_of, labels_of, name_of
-from aimodel_operator.observe import Cache, Facts, Finding
+from aimodel_operator.observe import Facts, Finding, observe
+from aimodel_operator.reconcile.cache import Cache
 from aimodel_operator.reconcile.diff import IMMUTABLE, Action, Apply, Create, Delete, diff, for_live, is_repeatable
 from aimodel_operator.reconcile.ports import (
     AlreadyExists,
@@ -79,13 +80,13 @@ class Reconciler:
             model = api.parse(obj)
         except api.SpecInvalid as exc:
             return await self._write_status(obj, assess_invalid(obj, str(exc), self._now()), None)
-        facts = Facts.of(model, self._cache.children(model.uid))
+        facts = observe(model, self._cache.children(model.uid))
         facts, decision, actions = await self._plan(facts)
         if not all(is_repeatable(action) for action in actions):
-            facts = Facts.of(model, await self._read_fresh(model))
+            facts = observe(model, await self._read_fresh(model))
             facts, decision, actions = await self._plan(facts)
         problems = await self._act_all(actions)
-        facts = Facts.of(model, self._cache.children(model.uid))
+        facts = observe(model, self._cache.children(model.uid))
         now = self._now()
         status = assess(facts, decision, tuple(problem.finding for problem in problems), now)
         return await self._write_status(obj, status, _again_after_s(problems, decision, now))

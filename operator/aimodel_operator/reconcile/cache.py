@@ -8,7 +8,7 @@ API server and never changes an object it was given.
 from collections.abc import Iterable
 
 from aimodel_operator import api
-from aimodel_operator.kinds import Kind, Obj, kind_of, labels_of, name_of
+from aimodel_operator.kinds import Kind, Obj, kind_of, labels_of, name_of, version_of
 
 _Key = tuple[str, str]
 
@@ -24,7 +24,7 @@ class Cache:
         """Take one object unless a newer version of it is already here."""
         kind, key = kind_of(obj).name, _key(obj)
         held = self._objects.setdefault(kind, {}).get(key)
-        if held is not None and _version(held) > _version(obj):
+        if held is not None and version_of(held) > version_of(obj):
             return
         if held is not None:
             self._unindex(kind, key, held)
@@ -51,7 +51,7 @@ class Cache:
                 self._unindex(kind.name, key, held[key])
                 del held[key]
         for key, obj in listed.items():
-            if key not in held or _version(held[key]) != _version(obj):
+            if key not in held or version_of(held[key]) != version_of(obj):
                 changed.add(_owner(obj))
             self.put(obj)
         return changed
@@ -78,8 +78,3 @@ def _key(obj: Obj) -> _Key:
 
 def _owner(obj: Obj) -> str:
     return labels_of(obj).get(api.names.UID, "")
-
-
-def _version(obj: Obj) -> int:
-    # Resource versions of one API server are comparable numbers (Kubernetes 1.35, KEP-5504).
-    return int(obj["metadata"]["resourceVersion"])
