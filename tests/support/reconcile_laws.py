@@ -274,3 +274,45 @@ async def test_failed_build_is_repeated_at_once_under_other_settings(world: Worl
     await world.settle()
     jobs = (await world.objects(JOB)).values()
     assert sorted(job["metadata"]["annotations"]["aimodel.dev/attempt"] for job in jobs) == ["1", "2"]
+
+
+async def test_child_that_was_lost_unnoticed_is_made_again(world: World) -> None:
+    revision = await served(world)
+    await world.cluster.delete((await world.objects(DEPLOYMENT))[revision])  # the cache still shows it
+    await world.edit(AIMODEL, "digits", {"spec": {"replicas": 2}})
+    await world.reconcile()
+    await world.settle()
+    assert (await world.objects(DEPLOYMENT))[revision]["spec"]["replicas"] == 2
+
+
+async def test_service_bent_by_one_more_label_is_put_right(world: World) -> None:
+    await served(world)
+    await world.edit(SERVICE, "digits", {"spec": {"selector": {"app": "other"}}})
+    await world.settle()
+    assert "app" not in (await world.objects(SERVICE))["digits"]["spec"]["selector"]
+
+
+async def test_child_that_lost_its_labels_gets_them_back(world: World) -> None:
+    revision = await served(world)
+    for kind, name in ((DEPLOYMENT, revision), (SERVICE, "digits"), (SERVICE_ACCOUNT, "digits-aimodel")):
+        before = (await world.objects(kind))[name]
+        await world.edit(kind, name, {"metadata": {"labels": {"aimodel.dev/uid": None}}})
+        world.restart_operator()
+        await world.settle()
+        after = (await world.objects(kind))[name]
+        assert (uid_of(after), labels_of(after)) == (uid_of(before), labels_of(before))
+    assert await world.selected_revision() == revision
+
+
+async def test_services_deleted_during_a_rollout_come_back_to_the_ready_pods(world: World) -> None:
+    old = await served(world)
+    await world.edit(AIMODEL, "digits", {"spec": {"serving": {"maxInFlight": 8}}})
+    await world.settle()
+    for name in ("digits", "digits-headless"):
+        service = (await world.objects(SERVICE))[name]
+        await world.cluster.delete(service)
+        world.cache.remove(service)
+    model = await world.settle()
+    assert await world.selected_revision() == old
+    assert old in await world.objects(DEPLOYMENT)
+    assert verdict(model, "Available") == ("True", "Serving")

@@ -88,3 +88,10 @@ def test_obsolete_object_is_deleted_last_and_only_once() -> None:
     actions = diff([service()], [], [obsolete, leaving])
     assert [type(action) for action in actions] == [Create, Delete]
     assert [is_repeatable(action) for action in actions] == [True, False]
+
+
+def test_field_that_left_the_intent_is_written_although_nothing_in_it_differs() -> None:
+    before = service()
+    before["spec"]["publishNotReadyAddresses"] = True
+    (action,) = diff([service()], [stored(before)], [])
+    assert isinstance(action, Apply)

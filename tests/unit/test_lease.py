@@ -146,3 +146,14 @@ async def test_lease_of_another_is_not_released(server: OneLease, clock: Clock) 
     await first.acquire()
     await second.release()
     assert server.holder == "first"
+
+
+async def test_lease_that_was_lost_without_noticing_is_left_to_the_new_leader(server: OneLease, clock: Clock) -> None:
+    first, second = a_lease(server, clock, "first"), a_lease(server, clock, "second")
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    await turns()
+    clock.now += 16
+    await asyncio.wait_for(waiting, 5)
+    await first.release()
+    assert server.holder == "second"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aimodel_operator import api
-from aimodel_operator.kinds import CONTROLLER_REVISION, JOB, SERVICE, Obj, annotations_of, kind_of, name_of, uid_of
+from aimodel_operator.kinds import CONTROLLER_REVISION, JOB, SERVICE, Obj, kind_of, name_of, uid_of
 
 INTENT_ANNOTATION = "aimodel.dev/intent"
 IMMUTABLE = (CONTROLLER_REVISION, JOB)
@@ -72,8 +72,7 @@ def with_intent(obj: Obj) -> Obj:
 
 def is_as_intended(intent: Obj, live: Obj) -> bool:
     """Whether the live object came from this intent and still holds every field of it."""
-    same_hash = annotations_of(live).get(INTENT_ANNOTATION) == annotations_of(intent)[INTENT_ANNOTATION]
-    return same_hash and _holds(intent, live) and _selects_the_same(intent, live)
+    return _holds(intent, live) and _selects_the_same(intent, live)  # the intent holds its hash
 
 
 def for_live(intent: Obj, live: Obj) -> Obj:
