@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from aimodel_operator.render import metadata, pod_template
+from aimodel_operator import api
+from aimodel_operator.render import metadata
 
 ROOT = Path(__file__).parents[2]
 OPERATOR = (ROOT / "operator" / "Dockerfile").read_text()
@@ -32,8 +33,8 @@ def test_images_need_no_shell(dockerfile: str):
 
 
 def test_the_serving_image_opens_the_ports_that_pods_probe():
-    ports = {pod_template.GRPC_PORT, pod_template.ADMIN_PORT, pod_template.HEALTH_PORT}
-    assert {int(port) for line in values(SERVING, "EXPOSE") for port in line.split()} == ports
+    wanted = {api.ports.GRPC, api.ports.ADMIN, api.ports.HEALTH}
+    assert {int(port) for line in values(SERVING, "EXPOSE") for port in line.split()} == wanted
 
 
 def test_the_serving_image_names_its_runtime_as_the_server_reads_it():

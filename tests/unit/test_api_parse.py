@@ -34,7 +34,7 @@ def raw(spec: dict[str, Any], name: str = "digits", **metadata: Any) -> dict[str
 def test_the_smallest_spec_is_a_source() -> None:
     model = api.parse(raw({"source": {"uri": URI}}))
     assert (model.name, model.namespace, model.uid) == ("digits", "demo", "6f1e")
-    assert (model.generation, model.resource_version, model.deletion_timestamp) == (3, "811", None)
+    assert model.generation == 3
     assert model.spec == api.AIModelSpec(source=api.Source(uri=URI), replicas=1)
     assert model.status == {}
 
@@ -137,11 +137,6 @@ def test_a_long_list_of_errors_is_cut_to_what_a_condition_holds() -> None:
 @pytest.mark.parametrize("name", ["a", "digits", "a" * 40, "a-1", "x9"])
 def test_a_good_name_is_taken(name: str) -> None:
     assert api.parse(raw({"source": {"uri": URI}}, name)).name == name
-
-
-def test_a_deleted_object_says_since_when() -> None:
-    model = api.parse(raw({"source": {"uri": URI}}, deletionTimestamp="2026-05-04T10:00:00Z"))
-    assert model.deletion_timestamp == "2026-05-04T10:00:00Z"
 
 
 def test_the_status_is_passed_on_as_it_was() -> None:

@@ -15,8 +15,6 @@ MODEL = api.AIModel(
     namespace="demo",
     uid="6f1e",
     generation=1,
-    resource_version="1",
-    deletion_timestamp=None,
     spec=api.AIModelSpec(source=api.Source(uri="https://models.example.com/m.onnx")),
     status={},
 )

@@ -7,7 +7,7 @@ imports this package and it imports none of ours, no framework, no clock and no 
       SpecInvalid     the AIModel cannot be worked with; its message is for the person who wrote it
 """
 
-from aimodel_operator.api import defaults, names, quantity
+from aimodel_operator.api import defaults, names, ports, quantity
 from aimodel_operator.api.conditions import MEANINGS, MESSAGE_LIMIT, Condition, ConditionType
 from aimodel_operator.api.model import (
     API_VERSION,
@@ -71,5 +71,6 @@ __all__ = [
     "names",
     "parse",
     "parse_spec",
+    "ports",
     "quantity",
 ]

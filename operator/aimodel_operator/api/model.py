@@ -51,8 +51,6 @@ class AIModel:
     namespace: str
     uid: str
     generation: int
-    resource_version: str
-    deletion_timestamp: str | None
     spec: AIModelSpec
     status: Mapping[str, Any]
 
@@ -69,8 +67,6 @@ def parse(obj: Mapping[str, Any]) -> AIModel:
         namespace=metadata["namespace"],
         uid=metadata["uid"],
         generation=metadata["generation"],
-        resource_version=metadata["resourceVersion"],
-        deletion_timestamp=metadata.get("deletionTimestamp"),
         spec=parse_spec(obj.get("spec", {})),
         status=obj.get("status", {}),
     )

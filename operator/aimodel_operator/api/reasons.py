@@ -23,6 +23,7 @@ class Reason(StrEnum):
     PARAMETER_INVALID = "ParameterInvalid"
     BUILD_FAILED = "BuildFailed"
     REGISTRY_DENIED = "RegistryDenied"
+    ACCELERATOR_UNUSABLE = "AcceleratorUnusable"
     UNSCHEDULABLE = "Unschedulable"
     QUOTA_EXCEEDED = "QuotaExceeded"
     MODEL_LOAD_FAILED = "ModelLoadFailed"
@@ -91,6 +92,10 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
         Reason.REGISTRY_DENIED: Explanation(
             "The registry refused the push or the look-up of the model's image.",
             "Let `spec.image.pushSecretRef` name a Secret that may write `spec.image.repository`.",
+        ),
+        Reason.ACCELERATOR_UNUSABLE: Explanation(
+            "The server was told to use an accelerator and cannot: no driver, no device, or a build without it.",
+            "Run the pods on nodes with a working driver, and use a serving image that is built for the accelerator.",
         ),
         Reason.UNSCHEDULABLE: Explanation(
             "No node has room for a pod of the model.",

@@ -22,7 +22,7 @@ def assess(facts: Facts, decision: Decision, problems: tuple[Finding, ...], now:
         "replicas": sum(deployment.get("status", {}).get("replicas", 0) for deployment in facts.deployments),
         "readyReplicas": sum(deployment.get("status", {}).get("readyReplicas", 0) for deployment in facts.deployments),
         "selector": api.names.as_query(api.names.selector_for(model, Component.SERVING)),
-        "url": f"grpc://{api.names.service(model.name)}.{model.namespace}.svc:8001",
+        "url": f"grpc://{api.names.service(model.name)}.{model.namespace}.svc:{api.ports.GRPC}",
         "conditions": _stamped(conditions(assessment), model.status, model.generation, now),
         "history": [_history_entry(revision) for revision in reversed(facts.revisions)],
     }

@@ -7,7 +7,7 @@ from aimodel_operator.kinds import CONTROLLER_REVISION, DEPLOYMENT, SERVICE, SER
 from aimodel_operator.observe import Artefact, Facts, revisions_by_name
 from aimodel_operator.render.build_job import build_job
 from aimodel_operator.render.metadata import child
-from aimodel_operator.render.pod_template import GRPC_PORT, RENDERER_VERSION, pod_template
+from aimodel_operator.render.pod_template import RENDERER_VERSION, pod_template
 from aimodel_operator.settings import Settings
 
 
@@ -86,7 +86,7 @@ def _headless_service(model: api.AIModel, revision: str) -> Obj:
 def _grpc_port() -> Obj:
     return {
         "name": "grpc",
-        "port": GRPC_PORT,
+        "port": api.ports.GRPC,
         "targetPort": "grpc",
         "protocol": "TCP",
         "appProtocol": "kubernetes.io/h2c",

@@ -11,9 +11,6 @@ from aimodel_operator.observe import Artefact
 from aimodel_operator.render.metadata import restricted_container, restricted_pod
 
 RENDERER_VERSION = "1"
-GRPC_PORT = 8001
-ADMIN_PORT = 8002
-HEALTH_PORT = 8003
 _START_LIMIT_S = 900
 _CLOSING_S = 5
 """What the server needs after the last request: closing connections, writing its last log lines."""
@@ -39,7 +36,7 @@ def pod_template(model: api.AIModel, revision: str, artefact: Artefact) -> Obj:
     annotations = {
         "kubectl.kubernetes.io/default-container": "server",
         "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(ADMIN_PORT),
+        "prometheus.io/port": str(api.ports.ADMIN),
         "prometheus.io/path": "/metrics",
     }
     return {"metadata": {"labels": labels, "annotations": annotations}, "spec": spec}
@@ -67,9 +64,9 @@ def _container(
         "env": [{"name": name, "value": value} for name, value in own.items()]
         + [_variable(env) for env in serving.env],
         "ports": [
-            {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
-            {"name": "admin", "containerPort": ADMIN_PORT, "protocol": "TCP"},
-            {"name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": api.ports.GRPC, "protocol": "TCP"},
+            {"name": "admin", "containerPort": api.ports.ADMIN, "protocol": "TCP"},
+            {"name": "health", "containerPort": api.ports.HEALTH, "protocol": "TCP"},
         ],
         "resources": _resources(serving),
         "securityContext": restricted_container(),
@@ -103,7 +100,7 @@ def _probes() -> Obj:
 
 def _grpc_probe(service: str, period_s: int, failures: int) -> Obj:
     return {
-        "grpc": {"port": HEALTH_PORT, "service": service},
+        "grpc": {"port": api.ports.HEALTH, "service": service},
         "periodSeconds": period_s,
         "timeoutSeconds": 2,
         "failureThreshold": failures,
