@@ -1,4 +1,4 @@
-"""One pass over one model: facts → decision → wanted objects → differences → writes → status.
+"""One pass over one model: observe → decide → render → diff → apply → assess.
 
 `Reconciler` is the path itself, `Controller` the queue and workers around it. Everything that talks to the
 outside does so through the protocols in `ports`.

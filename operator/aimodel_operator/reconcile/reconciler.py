@@ -1,6 +1,6 @@
 """The reconcile path of one model, top to bottom.
 
-    parse → facts → decide (asking the registry when it must) → render → diff → write → assess → status
+    parse → observe → decide (asking the registry when it must) → render → diff → apply → assess → status
 
 Called by `controller` with one model at a time per key. It waits for nothing: what is not done yet is noticed
 by the next event, or after `Outcome.again_after_s`.
@@ -112,14 +112,14 @@ class Reconciler:
     async def _act_all(self, actions: tuple[Action, ...]) -> list[_Problem]:
         problems: list[_Problem] = []
         for action in actions:
-            problem = await self._act(action)
+            problem = await self._apply(action)
             if problem is not None:
                 problems.append(problem)
                 if problem.is_outdated:
                     break  # the rest was decided on a view that is no longer true
         return problems
 
-    async def _act(self, action: Action) -> _Problem | None:
+    async def _apply(self, action: Action) -> _Problem | None:
         """Do one write; what the API server refuses becomes a problem of this model and of no other write."""
         what = f"{action.obj['kind']} {name_of(action.obj)}"
         try:
@@ -171,7 +171,7 @@ class Reconciler:
             what = f"{wanted['kind']} {name_of(wanted)}"
             lost = Finding(api.Reason.NAME_CONFLICT, f"{what} has lost labels of the operator: delete it.")
             return _Problem(lost, _RETRY_REFUSED_S)
-        return await self._act(Apply(for_live(wanted, live)))
+        return await self._apply(Apply(for_live(wanted, live)))
 
     async def _refresh(self, obj: Obj) -> None:
         try:
