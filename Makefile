@@ -16,7 +16,7 @@ demo: setup ## from nothing to a gRPC prediction on a local Kubernetes
 test: setup ## run every level of tests, the real cluster included
 	@$(PYTHON) -m hack.test
 
-test-unit: setup ## run the fast levels: unit, component, contract
+test-unit: setup ## run unit, component, contract tests; the first run compiles Kubernetes
 	@$(PYTHON) -m hack.test unit
 
 test-long: setup ## run soak and fault tests; leaves its results in bench/results
@@ -41,4 +41,4 @@ images: setup ## build the images and push them to the cluster's registry
 	@$(PYTHON) -m hack.images
 
 generate: setup ## write the CRD, RBAC rules, API pages and stubs anew from their sources
-	@$(PYTHON) -m hack.generate && $(PYTHON) -m hack.generate_stubs
+	@$(PYTHON) -m hack.generate

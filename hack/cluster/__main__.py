@@ -13,7 +13,9 @@ from typing import Any
 
 from hack.cluster import targets, tools
 from hack.cluster.local import LocalCluster
-from hack.cluster.paths import BIN, DEFAULT_NAME, ClusterError
+from hack.cluster.paths import DEFAULT_NAME, ClusterError
+from hack.errors import HackError
+from hack.paths import BIN
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         result, succeeded = _run(chosen.command, chosen.name)
-    except ClusterError as exc:
+    except HackError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 1
     if chosen.output == "json":

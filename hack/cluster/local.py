@@ -20,17 +20,17 @@ from hack.cluster.cgroups import Cgroup
 from hack.cluster.configuration import Layout
 from hack.cluster.network import Network, choose_plan
 from hack.cluster.paths import (
-    BIN,
     DEFAULT_NAME,
     AddressPlan,
     ClusterError,
-    cache,
     check_name,
     clusters,
     context_name,
 )
 from hack.cluster.pki import Pki, write_private
 from hack.cluster.process import ComponentError, Processes, boot_id, end
+from hack.locks import locked
+from hack.paths import BIN, cache
 from hack.progress import step
 
 API_PORT, ETCD_PORT, ETCD_PEER_PORT = 6443, 2379, 2380
@@ -288,7 +288,7 @@ class LocalCluster:
 
 
 def _one_at_a_time() -> AbstractContextManager[None]:
-    return tools.locked(cache() / "clusters.lock", "command on local clusters")
+    return locked(cache() / "clusters.lock", "command on local clusters")
 
 
 def _recorded_plans() -> list[AddressPlan]:

@@ -6,12 +6,12 @@ routes. Nothing on the host is filtered or translated: iptables rules of the clu
 
 import json
 import socket
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from hack import commands
 from hack.cluster.paths import SLOTS, AddressPlan, ClusterError
 from hack.cluster.preflight import find
 from hack.cluster.process import wait_until
@@ -58,7 +58,7 @@ class Network:
         _ip(*inside, "route", "add", str(plan.services), "dev", "lo", "src", str(plan.node))
         for reachable in (plan.pods, plan.services):
             _ip("route", "add", str(reachable), "via", str(plan.node), "dev", self.link)
-        _run([*self.enter, str(find("tee")), "/proc/sys/net/ipv4/ip_forward"], "1")
+        commands.run([*self.enter, str(find("tee")), "/proc/sys/net/ipv4/ip_forward"], given="1")
 
     def exists(self) -> bool:
         """Whether namespace and link are there."""
@@ -98,11 +98,4 @@ def _link_indices() -> set[int]:
 
 
 def _ip(*arguments: str) -> str:
-    return _run([str(find("ip")), *arguments])
-
-
-def _run(command: list[str], given: str = "") -> str:
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"{' '.join(command)} failed: {done.stderr.strip()}")
-    return done.stdout
+    return commands.run([str(find("ip")), *arguments])

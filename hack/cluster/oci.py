@@ -7,17 +7,16 @@ import hashlib
 import http.client
 import io
 import json
-import platform
 import tarfile
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from hack.cluster.paths import ClusterError
+from hack.machine import architecture
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 TIMEOUT_S = 60.0
 
 
@@ -27,7 +26,7 @@ def push_program(registry: str, repository: str, tag: str, program: Path) -> str
     layer_digest = _digest(layer)
     config = _json(
         {
-            "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "architecture": architecture().oci,
             "os": "linux",
             "config": {"Entrypoint": [f"/{program.name}"], "User": "65532:65532"},
             "rootfs": {"type": "layers", "diff_ids": [layer_digest]},

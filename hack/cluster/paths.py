@@ -1,16 +1,16 @@
 """Names the folders and address ranges of local clusters; every other module of `hack.cluster` starts here.
 
-Pure apart from reading the home folder and `AIMODEL_CACHE`; it never creates a folder.
+It never creates a folder. What is not about clusters is in `hack.paths`.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-BIN = REPOSITORY / "bin"
+from hack.errors import HackError
+from hack.paths import cache
+
 GO_SOURCES = Path(__file__).resolve().parent / "go"
 DEFAULT_NAME = "aimodel"
 FIRST_OCTET = 64
@@ -18,7 +18,7 @@ SLOTS = 64
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,18}[a-z0-9]")
 
 
-class ClusterError(Exception):
+class ClusterError(HackError):
     """A local cluster cannot be started, used or removed; the message says what, where and what to do.
 
     ClusterError
@@ -72,12 +72,6 @@ class AddressPlan:
     def dns(self) -> IPv4Address:
         """The address of the Service `kube-dns`."""
         return self.services[10]
-
-
-def cache() -> Path:
-    """The folder that outlives checkouts: binaries, toolchain and the state of clusters."""
-    override = os.environ.get("AIMODEL_CACHE")
-    return Path(override).resolve() if override else Path.home() / ".cache" / "aimodel"
 
 
 def clusters() -> Path:

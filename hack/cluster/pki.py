@@ -7,12 +7,11 @@ embedded in a kubeconfig that only its owner can read.
 import base64
 import json
 import os
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.cluster.paths import ClusterError
+from hack import commands
 from hack.cluster.preflight import find
 
 DAYS = 3650
@@ -114,6 +113,4 @@ def _encoded(path: Path) -> str:
 
 
 def _openssl(*arguments: str) -> None:
-    done = subprocess.run([str(find("openssl")), *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"openssl {arguments[0]} failed (3.0 or later is needed): {done.stderr.strip()}")
+    commands.run([str(find("openssl")), *arguments])

@@ -7,14 +7,16 @@ sent to a context that is neither made here nor named.
 
 import json
 import os
-import subprocess
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hack import commands
 from hack.cluster import tools
 from hack.cluster.local import LocalCluster
-from hack.cluster.paths import DEFAULT_NAME, ClusterError, cache
+from hack.cluster.paths import DEFAULT_NAME, ClusterError
+from hack.paths import cache
 
 LOCAL = "local"
 KIND_NAME = "aimodel"
@@ -33,9 +35,9 @@ class ClusterTarget:
     registry_plain_http: bool
 
     def kubectl(self, *arguments: str, given: str = "") -> str:
-        """Run kubectl against exactly this context; its output, or ClusterError with what it said."""
+        """Run kubectl against exactly this context; its output, or CommandError with what it said."""
         flags = [f"--kubeconfig={self.kubeconfig}", f"--context={self.context}"]
-        return _run([str(tools.ensure() / "kubectl"), *flags, *arguments], given)
+        return commands.run([str(tools.ensure() / "kubectl"), *flags, *arguments], given=given)
 
     def info(self) -> dict[str, object]:
         """The same under the names that `python -m hack.cluster info --output json` uses."""
@@ -61,8 +63,8 @@ def target_from_env(environment: Mapping[str, str] = os.environ) -> ClusterTarge
 
 def remove_kind() -> None:
     """Delete the kind cluster and its registry."""
-    _run([str(tools.ensure_kind() / "kind"), "delete", "cluster", "--name", KIND_NAME])
-    _run(["docker", "rm", "--force", KIND_REGISTRY])
+    commands.run([str(tools.ensure_kind() / "kind"), "delete", "cluster", "--name", KIND_NAME])
+    commands.run(["docker", "rm", "--force", KIND_REGISTRY])
 
 
 def _local() -> ClusterTarget:
@@ -73,20 +75,25 @@ def _local() -> ClusterTarget:
 
 
 def _kind() -> ClusterTarget:
+    if shutil.which("docker") is None:
+        raise ClusterError("CLUSTER=kind needs docker, which is not installed: install it, or leave CLUSTER unset")
     kind, kubeconfig = str(tools.ensure_kind() / "kind"), cache() / "kind.kubeconfig"
-    if KIND_NAME not in _run([kind, "get", "clusters"]).split():
-        _run([kind, "create", "cluster", f"--config={KIND_CONFIG}", f"--kubeconfig={kubeconfig}", "--wait=120s"])
-    _run([kind, "export", "kubeconfig", "--name", KIND_NAME, f"--kubeconfig={kubeconfig}"])
-    if KIND_REGISTRY not in _run(["docker", "ps", "--all", "--format={{.Names}}"]).split():
+    if KIND_NAME not in commands.run([kind, "get", "clusters"]).split():
+        options = [f"--config={KIND_CONFIG}", f"--kubeconfig={kubeconfig}", "--wait=120s"]
+        commands.run([kind, "create", "cluster", *options])
+    commands.run([kind, "export", "kubeconfig", "--name", KIND_NAME, f"--kubeconfig={kubeconfig}"])
+    if KIND_REGISTRY not in commands.run(["docker", "ps", "--all", "--format={{.Names}}"]).split():
         deletable = ["--env", "REGISTRY_STORAGE_DELETE_ENABLED=true"]
-        _run(["docker", "create", "--network=kind", f"--name={KIND_REGISTRY}", *deletable, REGISTRY_IMAGE])
-    _run(["docker", "start", KIND_REGISTRY])
+        commands.run(["docker", "create", "--network=kind", f"--name={KIND_REGISTRY}", *deletable, REGISTRY_IMAGE])
+    commands.run(["docker", "start", KIND_REGISTRY])
     template = "--format={{.NetworkSettings.Networks.kind.IPAddress}}"
-    registry = _run(["docker", "inspect", template, KIND_REGISTRY]).strip() + ":5000"
-    for node in _run([kind, "get", "nodes", "--name", KIND_NAME]).split():
+    registry = commands.run(["docker", "inspect", template, KIND_REGISTRY]).strip() + ":5000"
+    for node in commands.run([kind, "get", "nodes", "--name", KIND_NAME]).split():
         folder = f"/etc/containerd/certs.d/{registry}"
-        _run(["docker", "exec", node, "mkdir", "-p", folder])
-        _run(["docker", "exec", "-i", node, "tee", f"{folder}/hosts.toml"], f'[host."http://{registry}"]\n')
+        commands.run(["docker", "exec", node, "mkdir", "-p", folder])
+        commands.run(
+            ["docker", "exec", "-i", node, "tee", f"{folder}/hosts.toml"], given=f'[host."http://{registry}"]\n'
+        )
     return ClusterTarget(kubeconfig, f"kind-{KIND_NAME}", registry, True)
 
 
@@ -99,18 +106,8 @@ def _current(environment: Mapping[str, str]) -> ClusterTarget:
         )
     kubeconfig = Path(environment.get("KUBECONFIG") or Path.home() / ".kube" / "config")
     kubectl = [str(tools.ensure() / "kubectl"), f"--kubeconfig={kubeconfig}"]
-    view = json.loads(_run([*kubectl, "config", "view", "--output=json"]))
+    view = json.loads(commands.run([*kubectl, "config", "view", "--output=json"]))
     known = [row["name"] for row in view.get("contexts") or []]
     if context not in known:
         raise ClusterError(f"{kubeconfig} has no context {context!r}; it has: {', '.join(known) or 'none'}")
     return ClusterTarget(kubeconfig, context, registry, environment.get("REGISTRY_PLAIN_HTTP") == "true")
-
-
-def _run(command: list[str], given: str = "") -> str:
-    try:
-        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-    except FileNotFoundError as exc:
-        raise ClusterError(f"{command[0]} is not installed; CLUSTER=kind needs Docker") from exc
-    if done.returncode != 0:
-        raise ClusterError(f"{' '.join(command[:4])} … failed: {(done.stderr or done.stdout).strip()[-1500:]}")
-    return done.stdout

@@ -5,19 +5,18 @@ Builds go into a folder beside the cache entry and are renamed when complete, un
 concurrent starts never see half a build. The only network it uses is Go's module proxy and pip.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hack.cluster.golang import go_command
-from hack.cluster.paths import BIN, GO_SOURCES, ClusterError, cache
+from hack.cluster.paths import GO_SOURCES, ClusterError
+from hack.locks import locked
+from hack.paths import BIN, cache
 from hack.progress import Step, step
 
 KUBERNETES = "v1.36.3"
@@ -90,19 +89,6 @@ def link(programs: Path, folder: Path = BIN) -> None:
         fresh = folder / f".{name}.{os.getpid()}"
         fresh.symlink_to(programs / name)
         fresh.replace(folder / name)
-
-
-@contextlib.contextmanager
-def locked(path: Path, waiting_for: str) -> Iterator[None]:
-    """Hold a file lock; says on standard error when somebody else holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with step(f"wait for another {waiting_for}"):
-                fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _ensure(prefix: str, modules: tuple[Module, ...]) -> Path:

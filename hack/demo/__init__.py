@@ -2,7 +2,7 @@
 
 The steps, each a module, in the order in which `__main__` takes them:
 
-    preflight → (hack.cluster) → (hack.images) → model → installation → publication → prediction
+    (hack.preflight) → (hack.cluster) → (hack.images) → model → installation → publication → prediction
 
 Every step may be run again: it looks first, and does only what is missing. The cluster is the one that CLUSTER
 names (`hack.cluster.targets`); nothing outside the namespaces `aimodel-system` and `models` is touched there.

@@ -2,14 +2,14 @@
 
 import sys
 
-from hack.cluster.paths import ClusterError
+from hack import preflight
 from hack.cluster.targets import target_from_env
-from hack.demo import installation, model, prediction, preflight, publication
-from hack.demo.errors import DemoError
+from hack.demo import installation, model, prediction, publication
 from hack.demo.steps import Steps
+from hack.errors import HackError
 from hack.images.__main__ import build_all
-from hack.images.paths import ROOT, ImageError
 from hack.images.registry import Registry
+from hack.paths import ROOT
 
 TIMES = ROOT / "build" / "demo-times.json"
 
@@ -19,7 +19,7 @@ def main() -> int:
     steps = Steps(total=8)
     try:
         closing = _run(steps)
-    except (DemoError, ClusterError, ImageError) as error:
+    except HackError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -33,7 +33,7 @@ def main() -> int:
 
 def _run(steps: Steps) -> str:
     with steps.run("preflight", "Is everything here?"):
-        preflight.check()
+        preflight.check(preflight.DEMO)
     with steps.run("cluster", "A Kubernetes cluster"):
         target = target_from_env()
     with steps.run("images", "Images of the operator and the server"):

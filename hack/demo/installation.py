@@ -1,13 +1,12 @@
 """Installs the operator by its Helm chart and waits until it is up; `__main__` and the end-to-end tests call it."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 
+from hack import commands
 from hack.cluster import tools
 from hack.cluster.targets import ClusterTarget
-from hack.demo.errors import DemoError
-from hack.images.paths import ROOT
+from hack.paths import ROOT
 from hack.progress import step
 
 RELEASE = "aimodel-operator"
@@ -46,7 +45,4 @@ def _namespace(name: str) -> dict[str, object]:
 
 def _helm(target: ClusterTarget, *arguments: str, given: str) -> None:
     flags = [f"--kubeconfig={target.kubeconfig}", f"--kube-context={target.context}", f"--namespace={NAMESPACE}"]
-    command = [str(tools.ensure() / "helm"), *arguments, *flags]
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise DemoError(f"helm {arguments[0]} of {RELEASE} failed: {done.stderr.strip()[-1500:]}")
+    commands.run([str(tools.ensure() / "helm"), *arguments, *flags], given=given)

@@ -10,11 +10,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.cluster.paths import cache
-from hack.cluster.tools import locked
+from hack import commands
 from hack.demo.errors import DemoError
-from hack.images import commands, wheels
-from hack.images.paths import ROOT, uv
+from hack.images import wheels
+from hack.images.paths import uv
+from hack.locks import locked
+from hack.paths import ROOT, cache
 from hack.progress import step
 
 TRAINER = ROOT / "examples" / "digits" / "train.py"
@@ -94,7 +95,7 @@ def _train(python: Path, target: Path) -> None:
     partial.mkdir(parents=True)
     with step("train and export with Keras") as running:
         lines: list[str] = []
-        commands.watch([str(python), str(TRAINER), str(partial)], lines.append, cwd=ROOT, env={})
+        commands.watch([str(python), str(TRAINER), str(partial)], lines.append, cwd=ROOT)
         running.note(lines[-1])
     partial.replace(target)
 

@@ -8,7 +8,7 @@ from hack.cluster.targets import ClusterTarget
 from hack.demo.errors import DemoError
 from hack.demo.model import Sample, TrainedModel
 from hack.demo.publication import NAME, NAMESPACE
-from hack.images.paths import BIN, ROOT
+from hack.paths import BIN, ROOT
 
 
 def predict(target: ClusterTarget, sample: Sample) -> None:

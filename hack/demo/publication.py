@@ -15,7 +15,7 @@ from aimodel_operator.cli.timeline import Progress, State, progress_of
 from hack.cluster.targets import ClusterTarget
 from hack.demo.errors import DemoError
 from hack.demo.model import OUTPUT, TrainedModel
-from hack.images.paths import ROOT
+from hack.paths import ROOT
 from hack.progress import Step, duration, step
 
 NAMESPACE = "models"

@@ -1,5 +1,6 @@
-"""Turns the types in `aimodel_operator.api`, and the table of permissions, into every file that repeats them.
+"""Turns the types in `aimodel_operator.api`, the table of permissions and the protocol into the files that repeat them.
 
 `python -m hack.generate` writes the files, `python -m hack.generate --check` says which are not current. The
-path is `schema → crd → files`. Output depends on the types alone: no clock, no environment, no network.
+paths are `schema → crd → files` and `stubs → files`. Output depends on the sources alone: no clock, no environment, no
+network.
 """

@@ -2,16 +2,16 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from hack.generate.files import stale, write
-
-ROOT = Path(__file__).parents[2]
+from hack.paths import ROOT
 
 
 def main() -> int:
     """Write the files that are not current, or with --check name them and return 1."""
-    parser = argparse.ArgumentParser(prog="python -m hack.generate", description="Generate CRD and API pages.")
+    parser = argparse.ArgumentParser(
+        prog="python -m hack.generate", description="Generate CRD, RBAC rules, API pages and stubs."
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is not current")
     is_check = parser.parse_args().check
     found = stale(ROOT)
@@ -21,7 +21,7 @@ def main() -> int:
         return 1 if found else 0
     write(ROOT, found)
     for path in found:
-        print(f"wrote {path}")
+        print(f"{'removed' if found[path] is None else 'wrote'} {path}")
     return 0
 
 

@@ -12,15 +12,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from hack.cluster.paths import ClusterError
 from hack.cluster.targets import target_from_env
-from hack.cluster.tools import locked
+from hack.errors import HackError
 from hack.images import engine as engines
 from hack.images import operator_image, serving_image
 from hack.images.engine import Engine
 from hack.images.inputs import Memory, key_of
-from hack.images.paths import BUILD, ROOT, STATE, ImageError, architecture
+from hack.images.paths import BUILD, STATE, ImageError
 from hack.images.registry import LoginRequiredError, Registry
+from hack.locks import locked
+from hack.machine import architecture
+from hack.paths import ROOT
 from hack.progress import Step, size, step
 
 
@@ -92,7 +94,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     try:
         result = _run(options)
-    except (ImageError, ClusterError) as error:
+    except HackError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if options.output == "json":

@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from hack.cluster.paths import cache
 from hack.images import debian, registry
 from hack.images.engine import Engine
 from hack.images.paths import BUILD
+from hack.paths import cache
 
 _OFFICIAL_HOST = {"cc": "gcr.io", "python3.11": "registry-1.docker.io"}
 _DOCKERFILE = "FROM scratch\nADD root.tar /\nENV PATH=/usr/local/bin:/usr/bin:/bin\nENV LANG=C.UTF-8\n"

@@ -10,8 +10,9 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.images import commands
-from hack.images.paths import ImageError, architecture
+from hack import commands
+from hack.images.paths import ImageError
+from hack.machine import architecture
 
 _SUITE = "bookworm"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")

@@ -6,16 +6,16 @@ apart from any other on the machine, and needs no daemon.
 """
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from hack import commands
 from hack.cluster import preflight
-from hack.cluster.paths import cache
-from hack.images import commands
+from hack.commands import CommandError
 from hack.images.paths import ImageError
+from hack.paths import cache
 
 _BUILDAH = preflight.Program("buildah", "buildah", "builds images")
 
@@ -42,7 +42,7 @@ class Docker:
 
     def has(self, tag: str) -> bool:
         """See Engine."""
-        return _succeeds(["docker", "image", "inspect", tag])
+        return commands.succeeds(["docker", "image", "inspect", tag])
 
     def build(self, dockerfile: Path, context: Path, tag: str, arguments: Mapping[str, str]) -> None:
         """See Engine."""
@@ -53,7 +53,7 @@ class Docker:
         commands.run(["docker", "tag", tag, target])
         try:
             commands.run(["docker", "push", "-q", target])
-        except ImageError as exc:
+        except CommandError as exc:
             if not plain_http:
                 raise
             host = target.partition("/")[0]
@@ -86,14 +86,14 @@ class Buildah:
     def works(self) -> bool:
         """Whether containers can be mounted with this storage driver on this machine."""
         name = "aimodel-probe"
-        made = _succeeds([*self._buildah, "from", "--name", name, "scratch"])
-        mounted = made and _succeeds([*self._buildah, "mount", name])
-        _succeeds([*self._buildah, "rm", name])
+        made = commands.succeeds([*self._buildah, "from", "--name", name, "scratch"])
+        mounted = made and commands.succeeds([*self._buildah, "mount", name])
+        commands.succeeds([*self._buildah, "rm", name])
         return mounted
 
     def has(self, tag: str) -> bool:
         """See Engine."""
-        return _succeeds([*self._buildah, "inspect", "--type", "image", tag])
+        return commands.succeeds([*self._buildah, "inspect", "--type", "image", tag])
 
     def build(self, dockerfile: Path, context: Path, tag: str, arguments: Mapping[str, str]) -> None:
         """See Engine. Times are left out of the layers: the same files give the same digest."""
@@ -112,7 +112,7 @@ class Buildah:
 
 def find() -> Engine:
     """The engine of this machine; installs buildah where that is possible, else says how to get one."""
-    has_docker = bool(shutil.which("docker")) and _succeeds(["docker", "info"])
+    has_docker = commands.succeeds(["docker", "info"])
     if not has_docker:
         preflight.install(preflight.missing([_BUILDAH]))
     if shutil.which("buildah"):
@@ -133,7 +133,3 @@ def _build_options(dockerfile: Path, tag: str, arguments: Mapping[str, str]) -> 
     for name, value in arguments.items():
         options += ["--build-arg", f"{name}={value}"]
     return options
-
-
-def _succeeds(argv: list[str]) -> bool:
-    return subprocess.run(argv, capture_output=True, check=False).returncode == 0

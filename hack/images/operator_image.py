@@ -10,7 +10,9 @@ from pathlib import Path
 
 from hack.images import bases, debian, wheels
 from hack.images.engine import Engine
-from hack.images.paths import BUILD, ROOT, architecture
+from hack.images.paths import BUILD
+from hack.machine import architecture
+from hack.paths import ROOT
 
 _PACKAGE = ROOT / "operator" / "aimodel_operator"
 _NOT_IN_THE_IMAGE = {"__pycache__", "cli"}
@@ -23,6 +25,7 @@ INPUTS: tuple[Path, ...] = (
     ROOT / "uv.lock",
     ROOT / "pyproject.toml",
     ROOT / "hack" / "images",
+    ROOT / "hack" / "machine.py",
 )
 _CONTEXT = BUILD / NAME
 # Tests, type stubs, headers and command-line programs of the libraries: nothing that the operator imports.

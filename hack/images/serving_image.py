@@ -10,13 +10,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from hack.images import bases, commands, debian, wheels
+from hack import commands
+from hack.images import bases, debian, wheels
 from hack.images.engine import Engine
-from hack.images.paths import BIN, BUILD, ROOT, ImageError, architecture, environment_bin
+from hack.images.paths import BUILD, ImageError, environment_bin
+from hack.machine import architecture
+from hack.paths import BIN, ROOT
 
 NAME = "serving"
 REPOSITORY = "aimodel/serving-onnx"
-INPUTS: tuple[Path, ...] = (ROOT / "serving", ROOT / "uv.lock", ROOT / "hack" / "images")
+INPUTS: tuple[Path, ...] = (ROOT / "serving", ROOT / "uv.lock", ROOT / "hack" / "images", ROOT / "hack" / "machine.py")
 _GLIBC = "2.28"
 _LIBRARY = "libonnxruntime.so"
 PROGRAMS = (BIN / "aimodel-serving", BIN / _LIBRARY)

@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hack.images import commands
+from hack import commands
 from hack.images.inputs import key_of
-from hack.images.paths import ROOT, architecture, uv
+from hack.images.paths import uv
+from hack.machine import architecture
+from hack.paths import ROOT
 
 PYTHON_VERSION = "3.11"
 

@@ -1,7 +1,6 @@
 """The generated files are current, and the CRD keeps the house's rules for an API that lasts."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +8,9 @@ import yaml
 
 from aimodel_operator import api
 from hack.generate.files import CHART_TEMPLATE, outputs
+from hack.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
+OUTPUTS = outputs()
 CRD = yaml.safe_load((ROOT / "crds/aimodels.aimodel.dev.yaml").read_text(encoding="utf-8"))
 VERSION = CRD["spec"]["versions"][0]
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]
@@ -43,20 +43,23 @@ def nodes(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]
 NODES = dict([*nodes(SCHEMA["properties"]["spec"], "spec"), *nodes(SCHEMA["properties"]["status"], "status")])
 
 
-@pytest.mark.parametrize("path", outputs())
+@pytest.mark.parametrize("path", OUTPUTS)
 def test_a_generated_file_is_current(path: str) -> None:
     text = (ROOT / path).read_text(encoding="utf-8")
-    assert text == outputs()[path], f"{path} is not current: run `python -m hack.generate`"
+    assert text == OUTPUTS[path], f"{path} is not current: run `python -m hack.generate`"
     assert "DO NOT EDIT" in text.splitlines()[0]
 
 
 def test_every_file_that_repeats_the_types_is_generated() -> None:
-    assert sorted(outputs()) == [
+    assert sorted(OUTPUTS) == [
         "charts/aimodel-operator/files/rules.yaml",
         "charts/aimodel-operator/templates/crd.yaml",
         "crds/aimodels.aimodel.dev.yaml",
         "docs/api.md",
         "docs/reasons.md",
+        "operator/aimodel_operator/cli/oip/inference_pb2.py",
+        "operator/aimodel_operator/cli/oip/inference_pb2.pyi",
+        "operator/aimodel_operator/cli/oip/inference_pb2_grpc.py",
     ]
 
 

@@ -14,9 +14,9 @@ import pytest
 
 from hack.cluster import oci
 from hack.cluster.api import ApiClient
-from hack.cluster.paths import REPOSITORY
 from hack.cluster.process import wait_until
 from hack.cluster.targets import ClusterTarget
+from hack.paths import ROOT
 
 NAME = "lifecycle"
 HEALTHY_UP_LIMIT_S = 2.0
@@ -26,7 +26,7 @@ def _command(*arguments: str) -> dict[str, Any]:
     """One command of hack.cluster on the second cluster; its JSON."""
     command = [sys.executable, "-m", "hack.cluster", *arguments, "--name", NAME, "--output", "json"]
     environment = {name: value for name, value in os.environ.items() if name != "CLUSTER"}
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from hack.cluster import oci, tools
-from hack.cluster.paths import ClusterError
 from hack.cluster.process import wait_until
 from hack.cluster.targets import ClusterTarget
+from hack.commands import CommandError
 
 WAIT = "--timeout=30s"
 EXTENDED = "example.com/accelerator"
@@ -101,7 +101,7 @@ def _lookup(namespace: Namespace, name: str) -> list[str]:
 def _answer(web: Namespace, url: str) -> str:
     try:
         return web.kubectl("exec", "deployment/web", "--", "/testpod", "get", url).strip()
-    except ClusterError:
+    except CommandError:
         return ""
 
 
@@ -124,7 +124,7 @@ def test_a_headless_service_follows_its_pods_within_seconds(web: Namespace) -> N
 
 
 def test_a_name_outside_the_cluster_is_refused_at_once(web: Namespace) -> None:
-    with pytest.raises(ClusterError, match="no such host"):
+    with pytest.raises(CommandError, match="no such host"):
         _lookup(web, "example.com.")
 
 
@@ -185,7 +185,7 @@ def _phases(namespace: Namespace, *names: str) -> list[str]:
 
 
 def test_a_pod_that_asks_for_too_much_freedom_is_not_admitted(namespace: Namespace) -> None:
-    with pytest.raises(ClusterError, match="violates PodSecurity"):
+    with pytest.raises(CommandError, match="violates PodSecurity"):
         namespace.create(namespace.pod("free", ["serve"], securityContext={"privileged": True}))
 
 

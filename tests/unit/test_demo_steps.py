@@ -9,7 +9,7 @@ from hack.cluster.targets import ClusterTarget
 from hack.demo import installation, model, prediction
 from hack.demo.errors import DemoError
 from hack.demo.steps import Steps
-from hack.images.paths import BIN, ROOT
+from hack.paths import BIN, ROOT
 
 LOCAL = ClusterTarget(BIN / "kubeconfig", "aimodel-local", "10.64.192.2:5000", registry_plain_http=True)
 SOMEBODYS = ClusterTarget(
