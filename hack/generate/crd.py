@@ -36,7 +36,7 @@ COLUMNS = (
     _column("Age", "date", ".metadata.creationTimestamp", "Time since the AIModel was made."),
     _column("Revision", "string", ".status.active.revision", "The revision that gets the traffic.", wide=True),
     _column("Image", "string", ".status.active.image", "The image that serves.", wide=True),
-    _column("Message", "string", _of_condition(READY, "message"), "What to do next.", wide=True),
+    _column("Message", "string", _of_condition(READY, "message"), "Why, and what to do next.", wide=True),
 )
 
 

@@ -153,7 +153,7 @@ class Image(Part):
     )
     pull_secret_refs: Annotated[tuple[SecretRef, ...], Field(max_length=8), ListMap("name")] | None = Field(
         default=None,
-        description="Secrets of type kubernetes.io/dockerconfigjson that the serving pods are pulled with. "
+        description="Secrets of type kubernetes.io/dockerconfigjson with which the pods' image is pulled. "
         "When absent: none but those of the node.",
     )
 
