@@ -12,11 +12,12 @@ def main() -> int:
     """Returns the exit code: 0 after SIGTERM, 1 when a part failed, 2 for wrong settings."""
     try:
         loaded = settings.load(os.environ)
+        login = process.registry_login(loaded)
     except settings.SettingsError as exc:
         print(f"aimodel-operator: {exc}", file=sys.stderr)  # noqa: T201 - logging is not set up without settings
         return 2
     set_up_logging(loaded.log_format)
-    return asyncio.run(process.run(loaded))
+    return asyncio.run(process.run(loaded, login))
 
 
 if __name__ == "__main__":

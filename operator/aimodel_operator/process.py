@@ -11,7 +11,6 @@ workers stop, and all goes on when it is back.
 
 import asyncio
 import logging
-import os
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,33 +20,39 @@ from aimodel_operator.cluster.requests import Requests
 from aimodel_operator.handlers import watch_models
 from aimodel_operator.imagebuild import registry as image_registry
 from aimodel_operator.imagebuild.credentials import DockerConfig
+from aimodel_operator.imagebuild.errors import CredentialsError
 from aimodel_operator.kinds import CHILDREN
 from aimodel_operator.reconcile import Cache, Controller, Reconciler
 from aimodel_operator.recorder import PassRecorder
-from aimodel_operator.settings import Settings
+from aimodel_operator.settings import Settings, SettingsError
 from aimodel_operator.telemetry import Endpoint, Metrics
 
 _log = logging.getLogger(__name__)
 _LEASE = "aimodel-operator"
+_WORKERS = 16
 _LONGEST_SILENCE_S = 180.0
 _RELEASE_LIMIT_S = 3.0
 
 
-async def run(settings: Settings) -> int:
+def registry_login(settings: Settings) -> DockerConfig:
+    """The passwords of private registries; raises SettingsError when the Secret with them cannot be used."""
+    if settings.docker_config is None:
+        return DockerConfig()
+    try:
+        return DockerConfig.load(Path(settings.docker_config), "The Secret at DOCKER_CONFIG")
+    except CredentialsError as exc:
+        raise SettingsError(f"{exc} The chart value registry.credentialsSecret names it.") from exc
+
+
+async def run(settings: Settings, login: DockerConfig) -> int:
     """Run until SIGTERM or until a part fails; returns the exit code."""
     client = await connect()
     async with (
         client,
-        image_registry.connect(_credentials(), frozenset(settings.plain_http_registries)) as registry,
+        image_registry.connect(login, frozenset(settings.plain_http_registries)) as registry,
     ):
         operator = _Operator(settings, Requests(client), RegistryImages(registry))
         return await operator.run()
-
-
-def _credentials() -> DockerConfig:
-    folder = os.environ.get("DOCKER_CONFIG")
-    path = Path(folder) / "config.json" if folder else None
-    return DockerConfig.parse(path.read_bytes()) if path is not None and path.exists() else DockerConfig()
 
 
 class _Operator:
@@ -60,7 +65,7 @@ class _Operator:
         reconciler = Reconciler(cluster, images, cache, settings, lambda: datetime.now(UTC))
         self._metrics = Metrics(lambda: self._controller.backlog, lambda: len(tuple(self._controller.models)))
         recorder = PassRecorder(self._metrics, EventWriter(requests, settings.pod_name))
-        self._controller = Controller(reconciler, recorder, settings.workers)
+        self._controller = Controller(reconciler, recorder, _WORKERS)
         self._watches = [
             ChildWatch(requests, cache, kind, namespace, self._controller.child_changed)
             for kind in CHILDREN

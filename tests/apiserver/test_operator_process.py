@@ -12,7 +12,9 @@ import pytest
 
 from builders import DIGEST, a_model
 from hack.cluster.controlplane import ControlPlane
-from operator_process import CRD, NAMESPACE, ROOT, OperatorProcess, Person, eventually, free_port
+from hack.paths import ROOT
+from operator_process import CRD, NAMESPACE, OperatorProcess, Person, free_port
+from waiting import eventually
 
 IMAGE = "registry.test:5000/models/default/digits@sha256:" + "c" * 64
 Start = Callable[[str], OperatorProcess]
@@ -159,10 +161,23 @@ def test_operator_that_starts_before_api_server_and_crd_waits(
     [
         ({"AIMODEL_REGISTRY": ""}, "AIMODEL_REGISTRY"),
         ({"AIMODEL_SERVING_IMAGE": "r.test/serving:latest"}, "AIMODEL_SERVING_IMAGE"),
-        ({"AIMODEL_WORKERS": "many"}, "AIMODEL_WORKERS"),
+        ({"AIMODEL_BUILD_RESOURCES": "many"}, "AIMODEL_BUILD_RESOURCES"),
+        ({"DOCKER_CONFIG": "/nowhere"}, "registry.credentialsSecret"),
     ],
 )
 def test_wrong_setting_ends_the_process_with_its_name(change: dict[str, str], named: str) -> None:
+    assert_refused_at_start(change, named)
+
+
+def test_registry_login_that_does_not_read_ends_the_process_with_the_chart_value(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"auths": {"r.test": {"auth": "s3cret"}}}')
+    said = assert_refused_at_start({"DOCKER_CONFIG": str(tmp_path)}, "registry.credentialsSecret")
+    assert "entry for r.test does not read" in said
+    assert "s3cret" not in said
+
+
+def assert_refused_at_start(change: dict[str, str], named: str) -> str:
+    """Start the process with a change to good settings; returns what it says before it ends."""
     good = {
         "AIMODEL_SERVING_IMAGE": "r.test/serving@sha256:1",
         "AIMODEL_OPERATOR_IMAGE": "r.test/operator@sha256:2",
@@ -176,3 +191,4 @@ def test_wrong_setting_ends_the_process_with_its_name(change: dict[str, str], na
     assert done.returncode == 2
     assert named in done.stderr
     assert "Traceback" not in done.stderr
+    return done.stderr

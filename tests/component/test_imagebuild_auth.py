@@ -20,7 +20,7 @@ from aimodel_operator.imagebuild.credentials import DockerConfig
 from aimodel_operator.imagebuild.errors import RegistryDeniedError
 from aimodel_operator.imagebuild.request import parse
 from fileserver import running_fileserver
-from registry import RunningRegistry, running_registry
+from registry import RunningRegistry, a_tar, running_registry
 
 USER, PASSWORD = "builder", "correct horse"
 # bcrypt of PASSWORD, as htpasswd -B writes it.
@@ -39,12 +39,16 @@ async def build_an_echo_model(reg: RunningRegistry, credentials: DockerConfig, b
             json.dumps(
                 {
                     "model": "echo",
-                    "source": {"uri": files.put("/echo.json", b"{}"), "digest": None, "format": "Auto"},
+                    "source": {
+                        "uri": files.put("/echo.tar", a_tar({"echo.json": b"{}"})),
+                        "digest": None,
+                        "format": "Auto",
+                    },
                     "repository": f"{reg.address}/team/echo",
                     "base": f"{reg.address}/aimodel/serving@{base}",
                     "plainHttpRegistries": [reg.address],
                     "allowedPrivateHosts": ["127.0.0.1"],
-                    "limits": {"maxBytes": 1000, "timeoutSeconds": 60},
+                    "limits": {"maxBytes": 100_000, "timeoutSeconds": 60},
                 }
             )
         )
@@ -87,7 +91,6 @@ async def test_a_refused_registry_is_said_without_the_password(
     with pytest.raises(RegistryDeniedError, match=r"team/echo.*spec\.image\.pushSecretRef") as caught:
         await build_an_echo_model(locked, credentials, locked.push_base("aimodel/serving"), tmp_path / "work")
 
-    assert caught.value.temporary is False
     assert "wr0ng-secret" not in str(caught.value)
 
 

@@ -273,7 +273,8 @@ async def test_bytes_that_do_not_match_their_digest_are_not_believed(reg: Runnin
 async def test_an_image_of_another_format_is_not_reused(
     reg: RunningRegistry, server: FileServer, tmp_path: Path
 ) -> None:
-    uri, base = server.put("/echo.json", b"{}"), f"{reg.address}/aimodel/serving@{reg.push_base('aimodel/serving')}"
+    uri = server.put("/echo.tar", a_tar({"echo.json": b"{}"}))
+    base = f"{reg.address}/aimodel/serving@{reg.push_base('aimodel/serving')}"
     assert (await run(a_request(reg, uri, base), tmp_path / "auto")).built.format == "Echo"
 
     with pytest.raises(ModelRejectedError, match=r"spec\.source\.format is ONNX"):
@@ -284,7 +285,10 @@ async def test_a_tag_that_was_moved_to_another_model_is_not_believed(
     reg: RunningRegistry, server: FileServer, tmp_path: Path
 ) -> None:
     base = f"{reg.address}/aimodel/serving@{reg.push_base('aimodel/serving')}"
-    wanted, other = (server.put(f"/{name}", f'{{"name": "{name}"}}'.encode()) for name in ("wanted", "other"))
+    wanted, other = (
+        server.put(f"/{name}", a_tar({"model.onnx": an_onnx_model(), "labels.txt": name.encode()}))
+        for name in ("wanted", "other")
+    )
     first = await run(a_request(reg, wanted, base), tmp_path / "first")
     planted = await run(a_request(reg, other, base), tmp_path / "other")
     tag = input_tag("digits", first.built.model_digest, PinnedImage.parse(base))

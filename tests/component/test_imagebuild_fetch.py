@@ -63,9 +63,7 @@ async def test_a_pre_signed_query_is_sent_byte_for_byte_and_never_shown(server: 
     assert f"http://{server.address}/m%20odd?…" in str(caught.value)
 
 
-async def test_user_and_password_go_with_the_first_request_only_and_into_no_message(
-    server: FileServer, tmp_path: Path
-) -> None:
+async def test_user_and_password_go_with_no_request_and_into_no_message(server: FileServer, tmp_path: Path) -> None:
     with running_fileserver() as other:
         other.fail("/m", 404)
         other.redirect("/again", "/m")
@@ -75,8 +73,8 @@ async def test_user_and_password_go_with_the_first_request_only_and_into_no_mess
         with pytest.raises(SourceNotFoundError) as caught:
             await get(uri, tmp_path)
 
-        assert server.requests[0].headers["Authorization"].startswith("Basic ")
-        assert [request.headers.get("Authorization") for request in other.requests] == [None, None]
+        asked = [*server.requests, *other.requests]
+        assert [request.headers.get("Authorization") for request in asked] == [None, None, None]
     assert "s3cret" not in str(caught.value)
     assert "reader" not in str(caught.value)
 
@@ -175,26 +173,24 @@ def test_a_name_with_one_private_address_among_public_ones_is_refused(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "temporary"),
+    ("status", "error"),
     [
-        (404, SourceNotFoundError, False),
-        (410, SourceNotFoundError, False),
-        (401, SourceDeniedError, False),
-        (403, SourceDeniedError, False),
-        (400, SourceRefusedError, False),
-        (206, SourceRefusedError, False),
-        (429, SourceUnavailableError, True),
-        (500, SourceUnavailableError, True),
-        (503, SourceUnavailableError, True),
+        (404, SourceNotFoundError),
+        (410, SourceNotFoundError),
+        (401, SourceDeniedError),
+        (403, SourceDeniedError),
+        (400, SourceRefusedError),
+        (206, SourceRefusedError),
+        (429, SourceUnavailableError),
+        (500, SourceUnavailableError),
+        (503, SourceUnavailableError),
     ],
 )
-async def test_a_status_says_whether_trying_again_helps(
-    server: FileServer, tmp_path: Path, status: int, error: type[ImageBuildError], temporary: bool
+async def test_a_status_says_what_is_the_matter(
+    server: FileServer, tmp_path: Path, status: int, error: type[ImageBuildError]
 ) -> None:
-    with pytest.raises(error, match=str(status)) as caught:
+    with pytest.raises(error, match=str(status)):
         await get(server.fail("/m", status), tmp_path)
-
-    assert caught.value.temporary is temporary
 
 
 async def test_a_body_cut_short_is_no_model(server: FileServer, tmp_path: Path) -> None:

@@ -107,31 +107,32 @@ def test_a_build_ends_with_the_image_in_the_message(reg: RunningRegistry, server
     [
         ("/missing", {}, 1, "ModelNotFound", "HTTP 404"),
         ("/forbidden", {}, 1, "ModelAccessDenied", "HTTP 403"),
-        ("/away", {}, 75, "BuildFailed", "HTTP 503"),
-        ("/echo.json", {"allowedPrivateHosts": []}, 1, "ModelAccessDenied", "allowedPrivateHosts"),
-        ("/echo.json", {"limits": {"maxBytes": 5, "timeoutSeconds": 60}}, 1, "NoSpaceLeft", "5 bytes"),
+        ("/away", {}, 1, "BuildFailed", "HTTP 503"),
+        ("/echo.tar", {"allowedPrivateHosts": []}, 1, "ModelAccessDenied", "allowedPrivateHosts"),
+        ("/echo.tar", {"limits": {"maxBytes": 5, "timeoutSeconds": 60}}, 1, "NoSpaceLeft", "5 bytes"),
         (
             "/slow",
             {"limits": {"maxBytes": 10**7, "timeoutSeconds": 1}},
-            75,
+            1,
             "BuildFailed",
             "1 s; it was at the step fetch",
         ),
-        ("/short", {}, 75, "BuildFailed", "ended before all of it had come"),
+        ("/short", {}, 1, "BuildFailed", "ended before all of it had come"),
+        ("/error", {}, 1, "ModelRejected", "JSON document"),
         ("/model.pkl", {}, 1, "ModelRejected", "pickle"),
         (
-            "/echo.json",
+            "/echo.tar",
             {"repository": "127.0.0.1:1/team/echo", "plainHttpRegistries": ["127.0.0.1:1"]},
-            75,
+            1,
             "BuildFailed",
             "127.0.0.1:1 could not be reached",
         ),
-        ("/echo.json", {"plainHttpRegistries": []}, 1, "BuildFailed", "AIMODEL_PLAIN_HTTP_REGISTRIES"),
-        ("/echo.json", {"model": "../etc"}, 1, "BuildFailed", "model"),
-        ("/echo.json", {"base": "example.com/base:latest"}, 1, "BuildFailed", "base"),
+        ("/echo.tar", {"plainHttpRegistries": []}, 1, "BuildFailed", "AIMODEL_PLAIN_HTTP_REGISTRIES"),
+        ("/echo.tar", {"model": "../etc"}, 1, "BuildFailed", "model"),
+        ("/echo.tar", {"base": "example.com/base:latest"}, 1, "BuildFailed", "base"),
     ],
 )
-def test_a_failure_ends_with_its_reason_and_whether_to_try_again(
+def test_a_failure_ends_with_its_reason(
     reg: RunningRegistry,
     server: FileServer,
     tmp_path: Path,
@@ -142,8 +143,9 @@ def test_a_failure_ends_with_its_reason_and_whether_to_try_again(
     said: str,
 ) -> None:
     server.fail("/forbidden", 403)
+    server.put("/error", b'{"error": {"code": 404}}')
     server.fail("/away", 503)
-    server.put("/echo.json", ECHO)
+    server.put("/echo.tar", a_tar({"echo.json": ECHO}))
     server.stall("/slow", b"{")
     server.cut_short("/short", b"{", 100)
     server.put("/model.pkl", b"\x80\x04K\x01.")
@@ -167,15 +169,31 @@ def test_a_request_that_does_not_read_says_which_field_without_its_value(tmp_pat
     assert "s3cret" not in message["message"]
 
 
-def test_a_docker_configuration_that_is_missing_is_said(
-    reg: RunningRegistry, server: FileServer, tmp_path: Path
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "The Secret push (spec.image.pushSecretRef) does not exist or has no key .dockerconfigjson. Make it"),
+        ('{"auths": "s3cret"', "The Secret push (spec.image.pushSecretRef) cannot be used. The docker configuration"),
+    ],
+    ids=["is missing", "does not read"],
+)
+def test_a_push_secret_that_cannot_be_used_is_named_before_anything_is_fetched(
+    reg: RunningRegistry, server: FileServer, tmp_path: Path, content: str | None, said: str
 ) -> None:
-    request = a_request(reg, server.put("/echo.json", ECHO))
+    request = a_request(reg, server.put("/echo.tar", a_tar({"echo.json": ECHO})), pushSecret="push")
+    # An optional Secret that does not exist is mounted as an empty folder.
+    (tmp_path / "registry-login").mkdir()
+    if content is not None:
+        (tmp_path / "registry-login/config.json").write_text(content)
 
-    code, message, _ = finish(start(tmp_path, request, DOCKER_CONFIG=str(tmp_path / "nowhere")), tmp_path)
+    process = start(tmp_path, request, DOCKER_CONFIG=str(tmp_path / "registry-login"))
+    code, message, output = finish(process, tmp_path)
 
-    assert (code, message["reason"]) == (1, "BuildFailed")
-    assert "config.json cannot be read" in message["message"]
+    assert (code, message["reason"]) == (1, "ParameterInvalid")
+    assert message["message"].startswith(said)
+    assert ".dockerconfigjson" in message["message"]
+    assert "s3cret" not in output
+    assert server.requests == []
 
 
 def test_being_stopped_is_no_verdict_on_the_model(reg: RunningRegistry, server: FileServer, tmp_path: Path) -> None:
@@ -186,7 +204,7 @@ def test_being_stopped_is_no_verdict_on_the_model(reg: RunningRegistry, server: 
 
     code, message, _ = finish(process, tmp_path)
 
-    assert (code, message["reason"]) == (75, "BuildFailed")
+    assert (code, message["reason"]) == (1, "BuildFailed")
     assert "stopped at the step fetch" in message["message"]
 
 

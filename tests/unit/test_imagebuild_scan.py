@@ -74,17 +74,41 @@ def test_a_packed_folder_is_taken_at_its_root_or_in_its_top_folder(
     assert sorted(path.name for path in model.folder.iterdir()) == ["labels.txt", "model.onnx"]
 
 
-@pytest.mark.parametrize("data", [b'{"delayMilliseconds": 0}', a_tar({"e/echo.json": b"{}"})], ids=["file", "tar"])
-def test_an_echo_configuration_is_a_model_of_its_own_format(tmp_path: Path, data: bytes) -> None:
-    model = scanned(tmp_path, data)
+def test_an_archive_with_an_echo_configuration_is_for_the_test_engine(tmp_path: Path) -> None:
+    echo = b'{"delayMilliseconds": 5, "loadMilliseconds": 1, "inputs": []}'
+
+    model = scanned(tmp_path, a_tar({"e/echo.json": echo}))
 
     assert model.format == "Echo"
-    assert isinstance(json.loads((model.folder / "echo.json").read_text()), dict)
+    assert (model.folder / "echo.json").read_bytes() == echo
 
 
 def test_an_echo_model_is_not_onnx_when_onnx_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(ModelRejectedError, match=r"spec\.source\.format is ONNX"):
-        scanned(tmp_path, b"{}", "ONNX")
+        scanned(tmp_path, a_tar({"echo.json": b"{}"}), "ONNX")
+
+
+@pytest.mark.parametrize("key", ["failOn", "panicOn", "abortOn", "hangOn", "frob"])
+def test_an_echo_configuration_that_would_misbehave_is_refused(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ModelRejectedError, match=f"echo.json has the key '{key}'"):
+        scanned(tmp_path, a_tar({"echo.json": json.dumps({"inputs": [], key: 9}).encode()}))
+
+
+@pytest.mark.parametrize("wanted", ["Auto", "ONNX"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"error": "expired"}',
+        b'{"delayMilliseconds": 0}',
+        b'\n  {"a": ',
+        b"[1, 2]",
+        b'\xef\xbb\xbf{"error": 1}',
+    ],
+    ids=["an error", "an echo configuration", "cut short", "a list", "with a byte order mark"],
+)
+def test_a_bare_json_document_is_no_model(tmp_path: Path, data: bytes, wanted: str) -> None:
+    with pytest.raises(ModelRejectedError, match=r"JSON document, not a model.*name the URI of the model's file"):
+        scanned(tmp_path, data, wanted)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +127,9 @@ def test_an_echo_model_is_not_onnx_when_onnx_is_asked_for(tmp_path: Path) -> Non
         (gzip.compress(an_onnx_model()), "archive is broken"),
         (b"", "empty"),
         (b"not a model at all", "not an ONNX model"),
-        (b"[1, 2]", "not an ONNX model"),
-        (b'{"a": ', "echo.json is not a JSON object"),
+        (a_tar({"echo.json": b'{"a": '}), "echo.json does not read as JSON"),
+        (a_tar({"echo.json": b"[]"}), "echo.json is not a JSON object"),
+        (a_tar({"echo.json": b'{"inputs": "' + bytes(70_000)}), "echo.json is not a JSON object of at most 65536"),
         (a_tar({"readme.txt": b"x"}), "holds no model.onnx.*'readme.txt'"),
         (a_tar({"a/model.onnx": an_onnx_model(), "b/x": b""}), "single top folder"),
         (a_tar({"a/b/model.onnx": an_onnx_model()}), "single top folder"),

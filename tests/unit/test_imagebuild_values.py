@@ -71,7 +71,7 @@ def test_an_image_that_is_not_pinned_is_refused(text: str) -> None:
 
 
 def test_the_tag_is_a_hash_over_all_inputs() -> None:
-    inputs = f'["digits","{DIGEST}","{DIGEST}","1"]'
+    inputs = f'["digits","{DIGEST}","{DIGEST}","2"]'
 
     assert input_tag("digits", DIGEST, BASE) == "in-" + hashlib.sha256(inputs.encode()).hexdigest()[:40]
 
@@ -225,7 +225,7 @@ def test_the_most_specific_credential_counts() -> None:
     ],
 )
 def test_a_docker_configuration_that_does_not_read_is_said_without_its_content(text: str) -> None:
-    with pytest.raises(errors.RequestInvalidError, match="docker configuration") as caught:
+    with pytest.raises(errors.CredentialsError, match="docker configuration") as caught:
         DockerConfig.parse(text)
 
     assert "s3cret" not in str(caught.value)
@@ -264,23 +264,24 @@ def test_every_failure_has_its_reason() -> None:
     def subclasses(kind: type[errors.ImageBuildError]) -> set[type[errors.ImageBuildError]]:
         return {kind}.union(*(subclasses(child) for child in kind.__subclasses__()))
 
-    told = {kind.__name__: (kind.reason, kind.temporary) for kind in subclasses(errors.ImageBuildError)}
+    told = {kind.__name__: kind.reason for kind in subclasses(errors.ImageBuildError)}
 
     assert told == {
-        "ImageBuildError": (Reason.BUILD_FAILED, False),
-        "RequestInvalidError": (Reason.BUILD_FAILED, False),
-        "SourceNotFoundError": (Reason.MODEL_NOT_FOUND, False),
-        "SourceDeniedError": (Reason.MODEL_ACCESS_DENIED, False),
-        "SourceUnavailableError": (Reason.BUILD_FAILED, True),
-        "SourceRefusedError": (Reason.BUILD_FAILED, False),
-        "DigestMismatchError": (Reason.MODEL_DIGEST_MISMATCH, False),
-        "ModelRejectedError": (Reason.MODEL_REJECTED, False),
-        "OutOfSpaceError": (Reason.NO_SPACE_LEFT, False),
-        "BuildInterruptedError": (Reason.BUILD_FAILED, True),
-        "RegistryError": (Reason.BUILD_FAILED, False),
-        "RegistryNotFoundError": (Reason.BUILD_FAILED, False),
-        "RegistryDeniedError": (Reason.REGISTRY_DENIED, False),
-        "RegistryUnavailableError": (Reason.BUILD_FAILED, True),
+        "ImageBuildError": Reason.BUILD_FAILED,
+        "RequestInvalidError": Reason.BUILD_FAILED,
+        "CredentialsError": Reason.PARAMETER_INVALID,
+        "SourceNotFoundError": Reason.MODEL_NOT_FOUND,
+        "SourceDeniedError": Reason.MODEL_ACCESS_DENIED,
+        "SourceUnavailableError": Reason.BUILD_FAILED,
+        "SourceRefusedError": Reason.BUILD_FAILED,
+        "DigestMismatchError": Reason.MODEL_DIGEST_MISMATCH,
+        "ModelRejectedError": Reason.MODEL_REJECTED,
+        "OutOfSpaceError": Reason.NO_SPACE_LEFT,
+        "BuildInterruptedError": Reason.BUILD_FAILED,
+        "RegistryError": Reason.BUILD_FAILED,
+        "RegistryNotFoundError": Reason.BUILD_FAILED,
+        "RegistryDeniedError": Reason.REGISTRY_DENIED,
+        "RegistryUnavailableError": Reason.BUILD_FAILED,
     }
 
 
@@ -326,7 +327,7 @@ def test_a_layer_does_not_depend_on_how_its_folder_came_to_be(tmp_path: Path) ->
 
 
 def test_the_digest_of_a_layer_is_known(tmp_path: Path) -> None:
-    """Changes only with CONVERTER_VERSION: another digest means that every model's image is built anew."""
+    """Changes only with BUILD_VERSION: another digest means that every model's image is built anew."""
     (tmp_path / "echo.json").write_bytes(b"{}")
 
     assert layer(tmp_path, "echo").digest == "sha256:13700703137d19ee9b3f580e44c2bd7fdcd4de89f0658fb9de3da08362e8ccc7"

@@ -18,11 +18,25 @@ def test_defaults() -> None:
     assert settings.registry == "r.test/models"
     assert settings.watch_namespaces == ()
     assert settings.build_timeout_s == 600
+    assert settings.build_resources.requests == {"cpu": "100m", "memory": "128Mi"}
+    assert settings.build_resources.limits == {"memory": "1Gi"}
+    assert settings.build_pull_secrets == ()
+    assert settings.docker_config is None
 
 
 def test_lists_are_split_at_commas() -> None:
     settings = load({**GOOD, "AIMODEL_WATCH_NAMESPACES": "a, b,,"})
     assert settings.watch_namespaces == ("a", "b")
+
+
+def test_resources_and_secrets_of_builds_are_read() -> None:
+    resources = '{"requests": {"cpu": 1, "memory": "512Mi"}, "limits": {"memory": "4Gi"}}'
+    more = {"AIMODEL_BUILD_RESOURCES": resources, "AIMODEL_BUILD_PULL_SECRETS": "pull, other.pull"}
+    settings = load({**GOOD, **more, "DOCKER_CONFIG": "/var/run/login"})
+    assert settings.build_resources.requests == {"cpu": "1", "memory": "512Mi"}
+    assert settings.build_resources.limits == {"memory": "4Gi"}
+    assert settings.build_pull_secrets == ("pull", "other.pull")
+    assert settings.docker_config == "/var/run/login"
 
 
 @pytest.mark.parametrize("missing", GOOD)
@@ -39,6 +53,11 @@ def test_missing_variable_is_named(missing: str) -> None:
         ("AIMODEL_LOG_FORMAT", "xml"),
         ("AIMODEL_BUILD_TIMEOUT_SECONDS", "0"),
         ("AIMODEL_BUILD_MAX_BYTES", "4Gi"),
+        ("AIMODEL_BUILD_RESOURCES", "1Gi"),
+        ("AIMODEL_BUILD_RESOURCES", '{"limit": {"memory": "1Gi"}}'),
+        ("AIMODEL_BUILD_RESOURCES", '{"limits": {"memory": "1 GB"}}'),
+        ("AIMODEL_BUILD_RESOURCES", '{"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}'),
+        ("AIMODEL_BUILD_PULL_SECRETS", "pull,Not_A_Name"),
     ],
 )
 def test_malformed_variable_is_named(name: str, value: str) -> None:

@@ -129,6 +129,8 @@ def settings_key(settings: Settings) -> str:
         settings.allowed_private_hosts,
         settings.build_timeout_s,
         settings.build_max_bytes,
+        settings.build_resources.model_dump(exclude_none=True),
+        settings.build_pull_secrets,
     )
     return api.names.short_hash(json.dumps(relevant).encode())
 

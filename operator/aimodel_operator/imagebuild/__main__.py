@@ -1,8 +1,7 @@
 """Turns the environment of a build Job into one build, a termination message and an exit code.
 
-Run as `python -m aimodel_operator.imagebuild`. Exit 0: built or found. Exit 1: the same request will fail
-again. Exit 75 (EX_TEMPFAIL): trying again may help. The message is JSON of at most 1,024 characters of text
-and holds no secret; `request` is next.
+Run as `python -m aimodel_operator.imagebuild`. Exit 0: built or found; exit 1: not. The message is JSON of at
+most 1,024 characters of text and holds no secret; `request` is next.
 """
 
 import asyncio
@@ -18,9 +17,8 @@ from pathlib import Path
 from aimodel_operator.imagebuild import registry, request
 from aimodel_operator.imagebuild.build import BuildResult, Progress, build
 from aimodel_operator.imagebuild.credentials import DockerConfig
-from aimodel_operator.imagebuild.errors import BuildInterruptedError, ImageBuildError, RequestInvalidError
+from aimodel_operator.imagebuild.errors import BuildInterruptedError, ImageBuildError
 
-EX_TEMPFAIL = 75
 _MAX_MESSAGE_CHARACTERS = 1024
 
 
@@ -29,13 +27,11 @@ def main(environment: Mapping[str, str]) -> int:
     try:
         outcome, code = _success(asyncio.run(_build(environment))), 0
     except ImageBuildError as exc:
-        outcome, code = _failure(exc), EX_TEMPFAIL if exc.temporary else 1
+        outcome, code = _failure(exc), 1
     except Exception as exc:  # noqa: BLE001  # the outermost boundary: a bug must still end with a message
         traceback.print_exc()
-        outcome, code = (
-            _failure(ImageBuildError(f"The build met an error of its own: {type(exc).__name__}.")),
-            1,
-        )
+        own = ImageBuildError(f"The build met an error of its own: {type(exc).__name__}; its log has the traceback.")
+        outcome, code = _failure(own), 1
     text = json.dumps(outcome)
     _say(text)
     Path(environment.get("AIMODEL_TERMINATION_LOG", "/dev/termination-log")).write_text(text)
@@ -44,7 +40,7 @@ def main(environment: Mapping[str, str]) -> int:
 
 async def _build(environment: Mapping[str, str]) -> BuildResult:
     wanted = request.parse(environment.get("AIMODEL_BUILD_REQUEST", ""))
-    credentials = _credentials(environment)
+    credentials = _credentials(environment, wanted.push_secret)
     progress = Progress(_say)
     # As PID 1 a process without a handler does not even notice SIGTERM.
     if this := asyncio.current_task():
@@ -70,14 +66,12 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _credentials(environment: Mapping[str, str]) -> DockerConfig:
-    folder = environment.get("DOCKER_CONFIG")
-    if not folder:
+def _credentials(environment: Mapping[str, str], push_secret: str | None) -> DockerConfig:
+    """The Secret is mounted as optional: only so does a build without it end at once and say so."""
+    if push_secret is None:
         return DockerConfig()
-    try:
-        return DockerConfig.parse((Path(folder) / "config.json").read_bytes())
-    except OSError as exc:
-        raise RequestInvalidError(f"$DOCKER_CONFIG/config.json cannot be read: {exc.strerror}.") from exc
+    folder = Path(environment.get("DOCKER_CONFIG", ""))
+    return DockerConfig.load(folder, f"The Secret {push_secret} (spec.image.pushSecretRef)")
 
 
 def _success(result: BuildResult) -> dict[str, object]:

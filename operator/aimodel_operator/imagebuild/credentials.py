@@ -1,8 +1,8 @@
 """Turns a docker config.json into the user and password for a repository, and auth challenges into their
 parts.
 
-Used by `transport`; the operator hands in the content of a `kubernetes.io/dockerconfigjson` Secret. Never
-runs a credential helper and never puts a password into a message or a repr.
+Used by `transport`; read from a mounted `kubernetes.io/dockerconfigjson` Secret by `load`, in the build and in
+the operator alike. Never runs a credential helper and never puts a password into a message or a repr.
 """
 
 import base64
@@ -11,8 +11,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from aimodel_operator.imagebuild.errors import RequestInvalidError
+from aimodel_operator.imagebuild.errors import CredentialsError
 from aimodel_operator.imagebuild.reference import Repository
 
 _PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
@@ -52,13 +53,28 @@ class DockerConfig:
         self._entries = dict(entries or {})
 
     @classmethod
+    def load(cls, folder: Path, secret: str) -> "DockerConfig":
+        """Reads config.json in the folder where the Secret is mounted; `secret` begins each CredentialsError."""
+        try:
+            return cls.parse((folder / "config.json").read_bytes())
+        except FileNotFoundError as exc:
+            raise CredentialsError(
+                f"{secret} does not exist or has no key .dockerconfigjson. Make it in the same namespace with "
+                "kubectl create secret docker-registry, or correct the name."
+            ) from exc
+        except OSError as exc:
+            raise CredentialsError(f"{secret} cannot be read at {folder / 'config.json'}: {exc.strerror}.") from exc
+        except CredentialsError as exc:
+            raise CredentialsError(f"{secret} cannot be used. {exc}") from exc
+
+    @classmethod
     def parse(cls, text: str | bytes) -> "DockerConfig":
-        """Raises RequestInvalidError naming the registry whose entry does not read."""
+        """Raises CredentialsError naming the registry whose entry does not read."""
         try:
             auths = json.loads(text).get("auths", {}).items()
         except (ValueError, AttributeError) as exc:
-            raise RequestInvalidError(
-                "The docker configuration (config.json) is not JSON with an `auths` object."
+            raise CredentialsError(
+                "The docker configuration (.dockerconfigjson) is not JSON with an `auths` object; make the Secret anew."
             ) from exc
         read = {_normal(name): _credential(name, entry) for name, entry in auths}
         return cls({name: credential for name, credential in read.items() if credential is not None})
@@ -92,7 +108,7 @@ def _credential(name: str, entry: object) -> Credential | None:
         if entry.get("username"):
             return Credential(str(entry["username"]), str(entry.get("password", "")))
     except (ValueError, TypeError, binascii.Error) as exc:
-        raise RequestInvalidError(
+        raise CredentialsError(
             f"The docker configuration's entry for {name} does not read; make the Secret anew."
         ) from exc
     return None

@@ -24,6 +24,11 @@ _PACKED = "is compressed once more. Put the plain files into one tar or tar.gz."
 
 _WEB_PAGE = "is a web page, not a model: the URI leads to a login or preview page. Name the raw file's URI."
 
+_JSON = (
+    "is a JSON document, not a model: many servers answer so when they mean an error. See what the URI gives "
+    "(curl -L URI), then name the URI of the model's file."
+)
+
 _BY_SUFFIX = {
     ".keras": _KERAS,
     ".h5": _HDF5,
@@ -47,6 +52,7 @@ _MAGICS = (
         _PICKLE,
     ),
 )
+_JSON_BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]")
 _HEAD_BYTES, _TAIL_BYTES = 4096, 22 + 65535
 
 
@@ -58,6 +64,14 @@ def by_name(name: str) -> str | None:
     if _SHARED_LIBRARY.search(lower):
         return _PROGRAM
     return _BY_SUFFIX.get(Path(lower).suffix)
+
+
+def as_document(head: bytes) -> str | None:
+    """What a source that begins so is when it is text for programs, or None. No ONNX file begins like JSON.
+
+    For the source alone: an archive may hold JSON beside its model.
+    """
+    return _JSON if _JSON_BEGINS.match(head) else None
 
 
 def by_content(path: Path) -> str | None:

@@ -2,21 +2,23 @@
 
 ImageBuildError                      BuildFailed
 ├── RequestInvalidError              BuildFailed
+├── CredentialsError                 ParameterInvalid
 ├── SourceNotFoundError              ModelNotFound
 ├── SourceDeniedError                ModelAccessDenied
-├── SourceUnavailableError           BuildFailed, temporary
+├── SourceUnavailableError           BuildFailed
 ├── SourceRefusedError               BuildFailed
 ├── DigestMismatchError              ModelDigestMismatch
 ├── ModelRejectedError               ModelRejected
 ├── OutOfSpaceError                  NoSpaceLeft
-├── BuildInterruptedError            BuildFailed, temporary
+├── BuildInterruptedError            BuildFailed
 └── RegistryError                    BuildFailed
     ├── RegistryNotFoundError        BuildFailed
     ├── RegistryDeniedError          RegistryDenied
-    └── RegistryUnavailableError     BuildFailed, temporary
+    └── RegistryUnavailableError     BuildFailed
 
-Raised where the cause is known, turned into a termination message and an exit code in `__main__`. A message
-never holds a password, a token or a query string: URIs go through `redact` first.
+Raised where the cause is known, turned into a termination message in `__main__`. The operator tries every
+failed build again in growing intervals, whatever its reason. A message never holds a password, a token or a
+query string: URIs go through `redact` first.
 """
 
 from typing import ClassVar
@@ -30,12 +32,16 @@ class ImageBuildError(Exception):
     """A build ended; the message says what, which object and what to do."""
 
     reason: ClassVar[Reason] = Reason.BUILD_FAILED
-    temporary: ClassVar[bool] = False
-    """True when the same request may succeed later without anybody changing anything."""
 
 
 class RequestInvalidError(ImageBuildError):
-    """AIMODEL_BUILD_REQUEST or the docker configuration does not read as what it should be."""
+    """AIMODEL_BUILD_REQUEST does not read as what it should be."""
+
+
+class CredentialsError(ImageBuildError):
+    """The docker configuration is missing, or does not read as one."""
+
+    reason = Reason.PARAMETER_INVALID
 
 
 class SourceNotFoundError(ImageBuildError):
@@ -52,8 +58,6 @@ class SourceDeniedError(ImageBuildError):
 
 class SourceUnavailableError(ImageBuildError):
     """The source could not be read this time: network, time limit, a server's own error."""
-
-    temporary = True
 
 
 class SourceRefusedError(ImageBuildError):
@@ -81,8 +85,6 @@ class OutOfSpaceError(ImageBuildError):
 class BuildInterruptedError(ImageBuildError):
     """The build was stopped or ran out of time."""
 
-    temporary = True
-
 
 class RegistryError(ImageBuildError):
     """The registry gave an answer that no retry will change."""
@@ -100,8 +102,6 @@ class RegistryDeniedError(RegistryError):
 
 class RegistryUnavailableError(RegistryError):
     """The registry could not be reached, is overloaded or failed by itself."""
-
-    temporary = True
 
 
 def redact(uri: str | URL) -> str:

@@ -1,8 +1,8 @@
 """Turns spec.source.uri (http, https) into a file on disk and the sha256 of its bytes.
 
 Called by `build`. Streams, so that memory does not grow with the model; follows at most three redirects,
-each checked like the first address; sends the URI's own user and password with the first request only. Never
-decodes a content encoding: the digest is that of the bytes as the server holds them.
+each checked like the first address; sends no credentials, as the API takes no URI with a user or password.
+Never decodes a content encoding: the digest is that of the bytes as the server holds them.
 """
 
 import hashlib
@@ -76,7 +76,7 @@ async def fetch(uri: str, destination: Path, limits: FetchLimits) -> Fetched:
 
 
 def _parse(text: str) -> URL:
-    """Keeps an ASCII URI byte for byte: a pre-signed query must not be quoted anew."""
+    """Keeps an ASCII URI but for its user byte for byte: a pre-signed query must not be quoted anew."""
     try:
         url = URL(text, encoded=text.isascii() and text.isprintable() and " " not in text)
         port = url.port
@@ -84,7 +84,7 @@ def _parse(text: str) -> URL:
         raise SourceRefusedError("The source's URI does not parse; check spec.source.uri.") from exc
     if url.scheme not in ("http", "https") or not url.host or not port:
         raise SourceRefusedError(f"The source {redact(text)} is not an http or https URI with a host.")
-    return url
+    return url.with_user(None)
 
 
 def _host(url: URL) -> str:
@@ -96,7 +96,7 @@ def _next(url: URL, location: str) -> URL:
         joined = str(url.join(URL(location, encoded=True)))
     except ValueError as exc:
         raise SourceRefusedError(f"{redact(url)} redirects to a URI that does not parse.") from exc
-    target = _parse(joined).with_user(None)
+    target = _parse(joined)
     if url.scheme == "https" and target.scheme == "http":
         raise SourceRefusedError(f"{redact(url)} redirects from https to plain http ({redact(target)}).")
     return target

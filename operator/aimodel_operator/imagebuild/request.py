@@ -52,6 +52,8 @@ class BuildRequest(_Part):
     source: Source
     repository: Annotated[str, AfterValidator(_repository)]
     base: Annotated[str, AfterValidator(_pinned_image)]
+    push_secret: str | None = Field(default=None, max_length=253)
+    """The Secret that is mounted at $DOCKER_CONFIG, for messages; None: pushed without credentials."""
     plain_http_registries: frozenset[str] = frozenset()
     allowed_private_hosts: frozenset[str] = frozenset()
     limits: Limits

@@ -1,8 +1,9 @@
 """Turns a fetched file into a folder that is ready to become `/models/NAME/1/`, or refuses it.
 
-Called by `build` after the digest has been verified. Decides by content what came: an ONNX file, an
-echo.json, or a tar or tar.gz with one of them at its root or in its single top folder. Never trusts the
-URI's ending, never loads, imports or unpickles anything. `layer` is next.
+Called by `build` after the digest has been verified. Decides by content what came: an ONNX file, or a tar or
+tar.gz with a model.onnx at its root or in its single top folder. An archive with an echo.json instead is for load
+tests: it makes the server's test engine answer with its inputs after a delay. Never trusts the URI's ending,
+never loads, imports or unpickles anything. `layer` is next.
 """
 
 import json
@@ -16,6 +17,10 @@ from aimodel_operator.imagebuild.errors import ModelRejectedError
 ONNX, ECHO = "ONNX", "Echo"
 _MODEL_FILES = {"model.onnx": ONNX, "echo.json": ECHO}
 _MAX_ECHO_BYTES = 64 * 1024
+_EXPORT_INSTEAD = "To serve a model, pack it as model.onnx instead."
+# NB: the server's test engine knows more keys, which make it fail, panic, abort or hang. They are for tests of the
+# server, and no image may bring them to a cluster.
+_ECHO_KEYS = frozenset({"inputs", "delayMilliseconds", "loadMilliseconds"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,8 @@ def scan(fetched: Path, wanted_format: str, work: Path, max_bytes: int) -> Scann
         archive.extract(fetched, folder, max_bytes, gzipped=gzipped)
         fetched.unlink()
     else:
-        _refuse(dangers.by_content(fetched), "The source")
-        fetched.rename(folder / ("echo.json" if head.lstrip()[:1] == b"{" else "model.onnx"))
+        _refuse(dangers.by_content(fetched) or dangers.as_document(head), "The source")
+        fetched.rename(folder / "model.onnx")
     model = _judged(folder)
     if wanted_format not in ("Auto", model.format):
         raise ModelRejectedError(
@@ -73,7 +78,7 @@ def _model_folder(folder: Path) -> Path:
         if any((candidate / name).is_file() for name in _MODEL_FILES):
             return candidate
     raise ModelRejectedError(
-        "The archive holds no model.onnx (or echo.json) at its root or in its single top folder; it "
+        "The archive holds no model.onnx at its root or in its single top folder; it "
         f"holds {', '.join(shown(path.name) for path in sorted(top)[:5]) or 'nothing'}. Export the model as "
         "ONNX under that name."
     )
@@ -81,10 +86,19 @@ def _model_folder(folder: Path) -> Path:
 
 def _check_echo(path: Path) -> None:
     try:
-        if path.stat().st_size > _MAX_ECHO_BYTES or not isinstance(json.loads(path.read_bytes()), dict):
-            raise ValueError("not an object, or too large")
+        described = json.loads(path.read_bytes()) if path.stat().st_size <= _MAX_ECHO_BYTES else None
     except (ValueError, RecursionError) as exc:
-        raise ModelRejectedError(f"echo.json is not a JSON object of at most {_MAX_ECHO_BYTES} bytes.") from exc
+        raise ModelRejectedError(f"echo.json does not read as JSON. {_EXPORT_INSTEAD}") from exc
+    if not isinstance(described, dict):
+        raise ModelRejectedError(
+            f"echo.json is not a JSON object of at most {_MAX_ECHO_BYTES} bytes. {_EXPORT_INSTEAD}"
+        )
+    unknown = sorted(described.keys() - _ECHO_KEYS)
+    if unknown:
+        raise ModelRejectedError(
+            f"echo.json has the key {shown(unknown[0])}, but may have {', '.join(sorted(_ECHO_KEYS))} only; "
+            "take it out."
+        )
 
 
 def _refuse(meaning: str | None, subject: str) -> None:

@@ -43,15 +43,9 @@ def _pod(model: api.AIModel, build: BuildDecision, settings: Settings) -> Obj:
     mounts: list[Obj] = [{"name": "scratch", "mountPath": _SCRATCH}]
     image = model.spec.image
     if image is not None and image.push_secret_ref is not None:
-        items = [{"key": ".dockerconfigjson", "path": "config.json"}]
-        volumes.append(
-            {
-                "name": "registry",
-                "secret": {"secretName": image.push_secret_ref.name, "items": items, "defaultMode": 0o440},
-            }
-        )
+        volumes.append({"name": "registry", "secret": _registry_login(image.push_secret_ref.name)})
         mounts.append({"name": "registry", "mountPath": _DOCKER_CONFIG, "readOnly": True})
-    return {
+    pod: Obj = {
         "restartPolicy": "Never",
         "serviceAccountName": api.names.service_account(model.name),
         "automountServiceAccountToken": False,
@@ -60,6 +54,16 @@ def _pod(model: api.AIModel, build: BuildDecision, settings: Settings) -> Obj:
         "volumes": volumes,
         "containers": [_container(model, build, settings, mounts)],
     }
+    if settings.build_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in settings.build_pull_secrets]
+    return pod
+
+
+def _registry_login(secret: str) -> Obj:
+    # Optional, because a pod whose Secret is missing never starts and says so in events only; the build itself ends
+    # at once with a word for it.
+    items = [{"key": ".dockerconfigjson", "path": "config.json"}]
+    return {"secretName": secret, "items": items, "defaultMode": 0o440, "optional": True}
 
 
 def _container(model: api.AIModel, build: BuildDecision, settings: Settings, mounts: list[Obj]) -> Obj:
@@ -75,14 +79,15 @@ def _container(model: api.AIModel, build: BuildDecision, settings: Settings, mou
         "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-m", "aimodel_operator.imagebuild"],
         "env": [{"name": name, "value": value} for name, value in environment.items()],
-        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+        "resources": settings.build_resources.model_dump(exclude_none=True),
         "securityContext": restricted_container(),
         "volumeMounts": mounts,
     }
 
 
 def _request(model: api.AIModel, build: BuildDecision, settings: Settings) -> Obj:
-    source = model.spec.source
+    source, image = model.spec.source, model.spec.image
+    push_secret = image.push_secret_ref if image is not None else None
     return {
         "model": model.name,
         "source": {
@@ -92,6 +97,7 @@ def _request(model: api.AIModel, build: BuildDecision, settings: Settings) -> Ob
         },
         "repository": build.repository,
         "base": settings.serving_image,
+        "pushSecret": push_secret.name if push_secret is not None else None,
         "plainHttpRegistries": list(settings.plain_http_registries),
         "allowedPrivateHosts": list(settings.allowed_private_hosts),
         "limits": {"maxBytes": settings.build_max_bytes, "timeoutSeconds": settings.build_timeout_s},
