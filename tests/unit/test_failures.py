@@ -9,10 +9,14 @@ from aimodel_operator.observe import worst_finding
 
 
 def pod(
-    *containers: dict[str, Any], name: str = "digits-1", conditions: list[dict[str, str]] | None = None
+    *containers: dict[str, Any],
+    name: str = "digits-1",
+    conditions: list[dict[str, str]] | None = None,
+    component: str = "serving",
 ) -> dict[str, Any]:
     status = {"containerStatuses": list(containers), "conditions": conditions or []}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "status": status}
+    metadata = {"name": name, "namespace": "default", "labels": {"app.kubernetes.io/component": component}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status}
 
 
 def crashed(message: str = "", exit_code: int = 1, reason: str = "Error") -> dict[str, Any]:
@@ -71,6 +75,67 @@ def test_unschedulable_pod_is_named_with_the_scheduler_words() -> None:
     assert finding is not None
     assert finding.reason == "Unschedulable"
     assert "0/1 nodes: cpu" in finding.message
+
+
+def waiting(reason: str) -> dict[str, Any]:
+    return {"name": "c", "image": "r/x", "state": {"waiting": {"reason": reason, "message": "because"}}}
+
+
+UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: cpu"}]
+REMEDIES = {
+    "serving pod killed for memory": (
+        pod(crashed(reason="OOMKilled", exit_code=137)),
+        "was killed because it used more than its memory limit: raise spec.serving.resources.limits.memory.",
+    ),
+    "build pod killed for memory": (
+        pod(crashed(reason="OOMKilled", exit_code=137), component="build"),
+        "was killed because it used more than its memory limit: the person who installed the operator can raise its "
+        "chart value build.resources.limits.memory.",
+    ),
+    "serving pod without image": (
+        pod(waiting("ImagePullBackOff")),
+        "cannot pull r/x: because. Check that the node reaches the registry and that spec.image.pullSecretRefs names "
+        "a valid secret.",
+    ),
+    "build pod without image": (
+        pod(waiting("ImagePullBackOff"), component="build"),
+        "cannot pull r/x: because. It is the operator's own image: check that the node reaches its registry; if that "
+        "wants a login, the person who installed the operator names a Secret of this namespace in its chart value "
+        "build.imagePullSecrets.",
+    ),
+    "serving pod without a secret": (
+        pod(waiting("CreateContainerConfigError")),
+        "cannot start its container: because. Check the secrets and keys that spec.serving.env refers to.",
+    ),
+    "build pod without a secret": (
+        pod(waiting("CreateContainerConfigError"), component="build"),
+        "cannot start its container: because. Check the Secret that spec.image.pushSecretRef names.",
+    ),
+    "serving pod without room": (
+        pod(conditions=UNSCHEDULABLE),
+        "fits no node: 0/1 nodes: cpu. Free capacity, add a node, or ask for less in spec.serving.resources.",
+    ),
+    "build pod without room": (
+        pod(conditions=UNSCHEDULABLE, component="build"),
+        "fits no node: 0/1 nodes: cpu. Free capacity or add a node, or the person who installed the operator lowers "
+        "its chart value build.resources.requests.",
+    ),
+    "serving pod that crashed": (
+        pod(crashed()),
+        "ended with exit code 1. See kubectl logs digits-1 --previous.",
+    ),
+    "build pod that crashed": (
+        pod(crashed(), component="build"),
+        "ended with exit code 1. See kubectl logs digits-1.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("found", "said"), REMEDIES.values(), ids=REMEDIES.keys())
+def test_the_remedy_is_one_for_what_the_pod_is_for(found: dict[str, Any], said: str) -> None:
+    finding = worst_finding([found])
+    assert finding is not None
+    assert finding.message == f"Pod digits-1 {said}"
 
 
 def test_most_actionable_of_several_pods_wins() -> None:

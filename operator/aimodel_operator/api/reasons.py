@@ -50,13 +50,15 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
     {
         Reason.OUT_OF_MEMORY: Explanation(
             "A container used more memory than its limit and was killed.",
-            "Raise `spec.serving.resources.limits.memory`, or lower `spec.serving.batching.maxRows`. When "
-            "the build Job was killed, the model is larger than the memory the operator gives to builds.",
+            "Raise `spec.serving.resources.limits.memory`, or lower `spec.serving.batching.maxRows`. When a "
+            "build pod was killed, let the person who installed the operator raise its chart value "
+            "`build.resources.limits.memory`.",
         ),
         Reason.IMAGE_PULL_FAILED: Explanation(
-            "A node could not pull the image of the model or of the server.",
+            "A node could not pull the image of the model or, for a build pod, that of the operator.",
             "Check with the message whether the registry is reachable from the nodes and whether "
-            "`spec.image.pullSecretRefs` names a Secret that may read the repository.",
+            "`spec.image.pullSecretRefs` (for a build pod: the chart value `build.imagePullSecrets`) names a "
+            "Secret that may read the repository.",
         ),
         Reason.MODEL_NOT_FOUND: Explanation(
             "Nothing is at the address in `spec.source.uri`: the host is unknown or answers 404.",
@@ -72,8 +74,9 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
             "If the new bytes are right, set the digest that the message names; else find out who changed the file.",
         ),
         Reason.MODEL_REJECTED: Explanation(
-            "The content is not a model of the wanted format, or holds something that is not safe to load, "
-            "such as a pickle or an archive member outside its folder.",
+            "The content is not a model of the wanted format (for example a web page or a JSON document that the address "
+            "answers with), or holds something that is not safe to load, such as a pickle or an archive member "
+            "outside its folder.",
             "Export the model as ONNX and upload that; the message says what was found and where.",
         ),
         Reason.NO_SPACE_LEFT: Explanation(
@@ -82,7 +85,7 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
         ),
         Reason.PARAMETER_INVALID: Explanation(
             "A value in the spec cannot be used, for example because it names a Secret or key that does not exist.",
-            "Correct the field that the message names.",
+            "Correct the field that the message names, or make the Secret.",
         ),
         Reason.BUILD_FAILED: Explanation(
             "The Job that packs the model into an image failed for a cause of its own or ran out of time.",

@@ -1,7 +1,8 @@
 """What is wrong with a set of pods: container states in, the one most actionable finding out.
 
 Looks at every pod, at the current and at the last terminated state of every container, so that a crash loop
-is named by what killed it and not by "CrashLoopBackOff". Called by `observe.build_outcome` and `assess`.
+is named by what killed it and not by "CrashLoopBackOff". What to do about it depends on what the pod is for, as its
+component label says. Called by `observe.build_outcome` and `assess`.
 """
 
 import json
@@ -9,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from aimodel_operator import api
-from aimodel_operator.kinds import Obj, name_of
+from aimodel_operator.api.names import COMPONENT, Component
+from aimodel_operator.kinds import Obj, labels_of, name_of
 
 _IMAGE_WAITING = {
     "ErrImagePull",
@@ -21,6 +23,35 @@ _IMAGE_WAITING = {
 _CONFIG_WAITING = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _SEVERITY = {reason: index for index, reason in enumerate(api.Reason)}
 """The enum lists the reasons most actionable first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Remedies:
+    """What to do about a pod of one component; `logs` follows the pod's name."""
+
+    memory: str
+    image: str
+    configuration: str
+    room: str
+    logs: str
+
+
+_FOR_SERVING = _Remedies(
+    memory="raise spec.serving.resources.limits.memory",
+    image="Check that the node reaches the registry and that spec.image.pullSecretRefs names a valid secret",
+    configuration="Check the secrets and keys that spec.serving.env refers to",
+    room="Free capacity, add a node, or ask for less in spec.serving.resources",
+    logs=" --previous",
+)
+_FOR_BUILD = _Remedies(
+    memory="the person who installed the operator can raise its chart value build.resources.limits.memory",
+    image="It is the operator's own image: check that the node reaches its registry; if that wants a login, the person "
+    "who installed the operator names a Secret of this namespace in its chart value build.imagePullSecrets",
+    configuration="Check the Secret that spec.image.pushSecretRef names",
+    room="Free capacity or add a node, or the person who installed the operator lowers its chart value "
+    "build.resources.requests",
+    logs="",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +68,10 @@ def worst_finding(pods: Iterable[Obj]) -> Finding | None:
     return min(findings, key=lambda finding: (_SEVERITY[finding.reason], finding.message), default=None)
 
 
+def _remedies(pod: Obj) -> _Remedies:
+    return _FOR_BUILD if labels_of(pod).get(COMPONENT) == Component.BUILD else _FOR_SERVING
+
+
 def _pod_findings(pod: Obj) -> Iterator[Finding]:
     status = pod.get("status", {})
     for condition in status.get("conditions", ()):
@@ -44,7 +79,7 @@ def _pod_findings(pod: Obj) -> Iterator[Finding]:
             yield Finding(
                 api.Reason.UNSCHEDULABLE,
                 f"Pod {name_of(pod)} fits no node: {condition.get('message', 'no node is free')}. "
-                "Free capacity, add a node, or ask for less in spec.serving.resources.",
+                f"{_remedies(pod).room}.",
             )
     for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
         yield from _container_findings(pod, container)
@@ -56,14 +91,13 @@ def _container_findings(pod: Obj, container: Obj) -> Iterator[Finding]:
         yield Finding(
             api.Reason.IMAGE_PULL_FAILED,
             f"Pod {name_of(pod)} cannot pull {container.get('image', 'its image')}: "
-            f"{_innermost(waiting.get('message', waiting['reason']))}. Check that the node reaches the registry "
-            "and that spec.image.pullSecretRefs names a valid secret.",
+            f"{_innermost(waiting.get('message', waiting['reason']))}. {_remedies(pod).image}.",
         )
     if waiting.get("reason") in _CONFIG_WAITING:
         yield Finding(
             api.Reason.PARAMETER_INVALID,
             f"Pod {name_of(pod)} cannot start its container: {waiting.get('message', waiting['reason'])}. "
-            "Check the secrets and keys that spec.serving.env refers to.",
+            f"{_remedies(pod).configuration}.",
         )
     if container.get("ready"):
         return  # a container that serves again has recovered from whatever ended its last life
@@ -82,8 +116,7 @@ def _terminated_finding(pod: Obj, terminated: Obj) -> Finding:
     if terminated.get("reason") == "OOMKilled":
         return Finding(
             api.Reason.OUT_OF_MEMORY,
-            f"Pod {name_of(pod)} was killed because it used more than its memory limit: raise "
-            "spec.serving.resources.limits.memory.",
+            f"Pod {name_of(pod)} was killed because it used more than its memory limit: {_remedies(pod).memory}.",
         )
     reported = _reported(terminated.get("message", ""))
     if reported is not None:
@@ -93,7 +126,7 @@ def _terminated_finding(pod: Obj, terminated: Obj) -> Finding:
     return Finding(
         api.Reason.CONTAINER_CRASHED,
         f"Pod {name_of(pod)} ended with exit code {terminated.get('exitCode')}.{detail} "
-        f"See kubectl logs {name_of(pod)} --previous.",
+        f"See kubectl logs {name_of(pod)}{_remedies(pod).logs}.",
     )
 
 
