@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from aimodel_operator import settings
+from aimodel_operator.api.resources import Resources
 from aimodel_operator.cluster import permissions
 from hack.cluster import tools
 
@@ -79,7 +81,11 @@ def test_the_operator_reads_what_the_chart_sets(helm: Path):
     documents = render(
         helm,
         fetch={"allowedPrivateHosts": ["models.demo.svc", "10.1.2.3", "fd00::1"], "maxBytes": 9_000_000_000},
-        build={"timeoutSeconds": 90},
+        build={
+            "timeoutSeconds": 90,
+            "resources": {"requests": {"cpu": 2}, "limits": {"memory": "4Gi"}},
+            "imagePullSecrets": ["pull", "other"],
+        },
         watchNamespaces=["a", "b"],
         log={"format": "text"},
     )
@@ -101,7 +107,29 @@ def test_the_operator_reads_what_the_chart_sets(helm: Path):
         log_format="text",
         build_timeout_s=90,
         build_max_bytes=9_000_000_000,
+        build_resources=Resources(
+            requests={"cpu": "2", "memory": "128Mi"},
+            limits={"memory": "4Gi"},
+        ),
+        build_pull_secrets=("pull", "other"),
     )
+
+
+def test_the_charts_defaults_for_builds_are_the_operators(helm: Path):
+    (container,) = pod_of(render(helm))["spec"]["containers"]
+    environment = {variable["name"]: variable.get("value", "x") for variable in container["env"]}
+    loaded = settings.load(environment)
+    usual = settings.Settings("", "", "", "", "")
+    assert loaded.build_resources == usual.build_resources
+    assert loaded.build_pull_secrets == usual.build_pull_secrets
+    assert (loaded.build_timeout_s, loaded.build_max_bytes) == (usual.build_timeout_s, usual.build_max_bytes)
+
+
+def test_every_variable_of_the_chart_is_read_and_only_a_port_is_left_to_tests(helm: Path):
+    registry = VALUES["registry"] | {"credentialsSecret": "registry-reader"}
+    (container,) = pod_of(render(helm, registry=registry))["spec"]["containers"]
+    read = set(re.findall(r'"(AIMODEL_\w+|DOCKER_CONFIG)"', Path(settings.__file__).read_text()))
+    assert {variable["name"] for variable in container["env"]} == read - {"AIMODEL_HTTP_PORT"}
 
 
 def test_the_pod_meets_pod_security_restricted_with_a_read_only_root(helm: Path):
@@ -153,6 +181,19 @@ def test_people_with_view_and_edit_get_the_same_on_aimodels(helm: Path):
     assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
     assert edit["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"] == "true"
     assert {verb for _, _, verb in as_table(view["rules"])} == {"get", "list", "watch"}
+
+
+def test_a_namespaced_release_beside_another_makes_nothing_cluster_wide(helm: Path):
+    documents = render(helm, watchNamespaces=["team-a"], crd={"install": False}, userRoles={"create": False})
+    made = {(document["kind"], document["metadata"].get("namespace")) for document in documents}
+    assert made == {
+        ("Deployment", "aimodel-system"),
+        ("ServiceAccount", "aimodel-system"),
+        ("Role", "aimodel-system"),
+        ("RoleBinding", "aimodel-system"),
+        ("Role", "team-a"),
+        ("RoleBinding", "team-a"),
+    }
 
 
 def test_the_crd_outlives_the_release(helm: Path):
@@ -207,6 +248,12 @@ def test_a_value_without_a_default_is_asked_for_by_name(helm: Path, missing: str
         ("fetch.allowedPrivateHosts", {"fetch": {"allowedPrivateHosts": ["models.demo.svc:8000"]}}),
         ("fetch.maxBytes", {"fetch": {"maxBytes": "4Gi"}}),
         ("build.timeoutSeconds", {"build": {"timeoutSeconds": 0}}),
+        ("build.resources", {"build": {"resources": {"limit": {"memory": "1Gi"}}}}),
+        ("build.resources.limits.memory", {"build": {"resources": {"limits": {"memory": "1 GB"}}}}),
+        ("build.resources.requests", {"build": {"resources": {"requests": {"mem": "1Gi"}}}}),
+        ("build.imagePullSecrets", {"build": {"imagePullSecrets": [{"name": "pull"}]}}),
+        ("crd.install", {"crd": {"install": "no"}}),
+        ("userRoles.create", {"userRoles": {"create": 0}}),
         ("watchNamespaces", {"watchNamespaces": ["Team_A"]}),
         ("log.format", {"log": {"format": "xml"}}),
         ("replica", {"replica": 2}),

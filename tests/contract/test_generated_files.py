@@ -168,7 +168,9 @@ def test_the_names_are_the_public_ones() -> None:
 
 
 def test_the_chart_keeps_the_crd_when_it_is_uninstalled() -> None:
-    template = yaml.safe_load((ROOT / CHART_TEMPLATE).read_text(encoding="utf-8"))
+    header, begin, *lines, end = (ROOT / CHART_TEMPLATE).read_text(encoding="utf-8").splitlines()
+    assert (begin, end) == ("{{- if .Values.crd.install }}", "{{- end }}")
+    template = yaml.safe_load("\n".join([header, *lines]))
     assert template["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
     assert template == CRD
 

@@ -74,9 +74,9 @@ REASONS: Mapping[Reason, Explanation] = MappingProxyType(
             "If the new bytes are right, set the digest that the message names; else find out who changed the file.",
         ),
         Reason.MODEL_REJECTED: Explanation(
-            "The content is not a model of the wanted format (for example a web page or a JSON document that the address "
-            "answers with), or holds something that is not safe to load, such as a pickle or an archive member "
-            "outside its folder.",
+            "The content is not a model of the wanted format (for example a web page or a JSON document that the "
+            "address answers with), or holds something that is not safe to load, such as a pickle or an archive "
+            "member outside its folder.",
             "Export the model as ONNX and upload that; the message says what was found and where.",
         ),
         Reason.NO_SPACE_LEFT: Explanation(
