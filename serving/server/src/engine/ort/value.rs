@@ -101,12 +101,6 @@ impl OwnedValue {
         // is what a checked tensor of the batch has; nothing else points there.
         let memory = unsafe { slice::from_raw_parts_mut(value.data()?, size) };
         batch.gather_into(input, memory)?;
-        if dtype == DType::Bool {
-            // C++ reads a bool; any byte but 0 and 1 would be undefined behaviour.
-            for byte in memory {
-                *byte = u8::from(*byte != 0);
-            }
-        }
         Ok(value)
     }
 
