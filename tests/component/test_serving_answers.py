@@ -11,10 +11,9 @@ import numpy as np
 import onnxruntime  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-import oip
-import onnx_models
 import serving
 from aimodel_operator.cli.oip import inference_pb2 as pb
+from hack import oip, onnx_models
 
 RANDOM = np.random.default_rng(7)
 
@@ -66,10 +65,10 @@ def assert_same(answer: dict[str, oip.Array], expected: dict[str, oip.Array]) ->
             assert answer[name].tolist() == values.tolist(), name
 
 
-@pytest.fixture(params=[name for name in onnx_models.ALL if name != "strings"])
+@pytest.fixture(params=[name for name in onnx_models.SIGNATURES if name != "strings"])
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Any, Expected]]:
     """A served model: its name, a stub and what it should answer."""
-    file = onnx_models.write(onnx_models.ALL[request.param](), tmp_path / "models")
+    file = onnx_models.write(onnx_models.SIGNATURES[request.param](), tmp_path / "models")
     with serving.serving(tmp_path / "models") as server, oip.stub(server.target) as stub:
         yield request.param, stub, Expected(file)
 
@@ -146,6 +145,22 @@ def test_metadata_and_config(mlp: tuple[serving.Serving, Any]) -> None:
     assert stub.ServerLive(pb.ServerLiveRequest()).live
     assert stub.ServerReady(pb.ServerReadyRequest()).ready
     assert stub.ModelReady(pb.ModelReadyRequest(name="m")).ready
+
+
+@pytest.mark.parametrize(("name", "version"), [("no-such-model", ""), ("m", "4"), ("", "")])
+def test_a_model_that_is_not_here_is_not_ready_and_has_no_metadata(
+    mlp: tuple[serving.Serving, Any], name: str, version: str
+) -> None:
+    _, stub = mlp
+    # As Triton has it, where asking for readiness is no error.
+    assert not stub.ModelReady(pb.ModelReadyRequest(name=name, version=version)).ready
+    for method, request in (
+        (stub.ModelMetadata, pb.ModelMetadataRequest(name=name, version=version)),
+        (stub.ModelConfig, pb.ModelConfigRequest(name=name, version=version)),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            method(request)
+        assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
 def test_a_model_that_mixes_rows_is_not_batched(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import grpc
 import numpy as np
 import pytest
 
-import oip
 import serving
+from hack import oip
 
 ROW = np.zeros((1, 4), np.uint8)
 
@@ -65,6 +65,12 @@ def test_the_server_has_a_limit_of_its_own(tmp_path: Path) -> None:
     with serving.serving(models, "--timeout-seconds=0.2") as server, oip.stub(server.target) as stub:
         error = oip.refused(stub, oip.request({"x": ROW}), timeout=30)
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_a_model_may_run_for_longer_than_an_answer_may_stay_unread(tmp_path: Path) -> None:
+    models = serving.echo_model(tmp_path, delayMilliseconds=2100)
+    with serving.serving(models, "--unread-seconds=1", "--max-rows=1") as server, oip.stub(server.target) as stub:
+        assert oip.infer(stub, {"x": ROW})["x"].tolist() == ROW.tolist()
 
 
 def test_too_large_a_message_is_refused(slow: serving.Serving) -> None:

@@ -1,6 +1,6 @@
 //! How many threads of which kind: turns CPUs and memory of the container into a plan.
 //!
-//! Called by `main` once. Engines size their pools by the *machine's* cores, which starves a
+//! Called by `process` once. Engines size their pools by the *machine's* cores, which starves a
 //! container with a quota; every pool here is therefore given an explicit number.
 
 use std::{fs, num::NonZero, path::Path, thread};

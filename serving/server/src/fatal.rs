@@ -1,8 +1,8 @@
 //! The last words of the process: writes why it ends to the termination log, and ends it.
 //!
-//! Called by `main` for orderly ends; for an abort or a bad memory access inside an engine the
-//! signal handler writes a line that was formatted before. The handler may only use what is
-//! async-signal-safe: no allocation, no lock, no formatting.
+//! Called by `main` for orderly ends, prepared by `process` for crashes: on an abort or a bad memory
+//! access inside an engine the signal handler writes a line that was formatted before. The handler
+//! may only use what is async-signal-safe: no allocation, no lock, no formatting.
 #![allow(unsafe_code, reason = "installs a signal handler and leaves by _exit")]
 
 use std::{
@@ -17,7 +17,8 @@ use std::{
 /// What the kubelet keeps of a termination log is 4 KiB; the contract asks for less.
 const MESSAGE_LIMIT: usize = 1024;
 
-/// Why the process ended; the names are reasons of the custom resource's status.
+/// Why the process ended; the names are reasons of the custom resource's status, which a test of the
+/// operator compares with the lines `Self::… => "…"` below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// A setting is wrong.

@@ -1,7 +1,7 @@
 //! The serving pod: one process that loads a model and answers the Open Inference Protocol.
 //!
-//! The path of a request: `service` → `aimodel_wire::oip::decode` → `batch` → `engine` →
-//! `batch::split` → `aimodel_wire::oip::encode`.
+//! The path of a request: `front::accept` → `front::admit`, by the headers alone →
+//! `aimodel_wire::oip::decode` → `batch` → `engine` → `batch::split` → `aimodel_wire::oip::encode`.
 
 #![deny(unsafe_code)]
 
@@ -11,8 +11,8 @@ pub mod cpu;
 pub mod dl;
 pub mod engine;
 pub mod fatal;
+pub mod front;
 pub mod metrics;
 pub mod process;
 pub mod repository;
-pub mod server;
 mod shared;

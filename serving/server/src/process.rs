@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    batch::{self, Policy, Queue},
+    batch::{Policy, Queue, QueueLimits},
     config::Config,
     cpu::{self, ThreadPlan},
     engine::{
@@ -28,17 +28,19 @@ use crate::{
         worker::{Dead, Worker},
     },
     fatal::{self, Fatal, Reason},
-    metrics::ModelInfo,
-    repository::{self, Found},
-    server::{
-        accept::{Limits, Port},
+    front::{
+        accept::Port,
         admin,
+        admit::Admission,
+        connection_limits::ConnectionLimits,
         drain::{DrainTimes, Phase, drain},
         layer::{Front, Predictions},
         routes,
         service::Served,
         tasks,
     },
+    metrics::ModelInfo,
+    repository::{self, Found},
     shared::Shared,
 };
 
@@ -180,12 +182,14 @@ impl Shared {
             routes.extend(routes::reflection().map_err(|error| {
                 Fatal::new(Reason::ContainerCrashed, format!("reflection: {error}"))
             })?);
-            let (load, metrics) = (self.load.clone(), self.metrics.clone());
+            let admission = Admission {
+                in_flight: self.in_flight.clone(),
+                most: self.config.max_in_flight,
+                metrics: self.metrics.clone(),
+            };
             predictions = Some(Predictions {
                 inference,
-                load,
-                most: self.config.max_in_flight,
-                metrics,
+                admission,
             });
         }
         let carries = if with_inference {
@@ -198,8 +202,9 @@ impl Shared {
         let port = Port {
             listener,
             service: Front::new(predictions, routes),
-            limits: Limits::new(
+            limits: ConnectionLimits::new(
                 config.connection_age,
+                config.unread,
                 cpu::memory_limit(),
                 config.max_connections,
             ),
@@ -224,7 +229,7 @@ impl Shared {
             max_bytes: QUEUE_BYTES,
             max_delay: self.config.max_delay,
         };
-        let limits = batch::Limits {
+        let limits = QueueLimits {
             rows: (QUEUE_BATCHES * rows).max(self.config.max_in_flight),
             size_bytes: QUEUE_BYTES,
         };

@@ -1,6 +1,6 @@
 //! The folder of models: finds the one to serve and what its files are.
 //!
-//! Called by `main` before an engine is made. Layout: `MODELS/NAME/VERSION/`, VERSION an integer
+//! Called by `process` before an engine is made. Layout: `MODELS/NAME/VERSION/`, VERSION an integer
 //! from 1; the highest is served. It reads names only, never a model.
 
 use std::{

@@ -9,14 +9,14 @@ use aimodel_wire::oip::ModelIdentity;
 use crate::{
     config::Config,
     engine::worker::Heartbeat,
-    metrics::{Gauges, Metrics},
-    repository::Found,
-    server::{
+    front::{
         admin,
         drain::{Connections, Lifecycle, Phase},
-        load::{Load, Reading},
+        in_flight::{InFlight, Reading},
         service::Inference,
     },
+    metrics::{Gauges, Metrics},
+    repository::Found,
 };
 
 /// Connections to the port that has health alone.
@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) connections: Connections,
     pub(crate) health_connections: Connections,
-    pub(crate) load: Arc<Load>,
+    pub(crate) in_flight: Arc<InFlight>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) heartbeat: Arc<Heartbeat>,
     pub(crate) inference: Arc<Inference>,
@@ -61,7 +61,7 @@ impl Shared {
             )),
             connections: Connections::new(config.max_connections),
             health_connections: Connections::new(HEALTH_CONNECTIONS),
-            load: Arc::default(),
+            in_flight: Arc::default(),
             heartbeat: Arc::default(),
             boot_id: boot_id.unwrap_or_default().trim().to_owned(),
             identity,
@@ -85,7 +85,7 @@ impl admin::Source for Shared {
 
     fn gauges(&self) -> Gauges {
         Gauges {
-            in_flight: self.load.read().in_flight,
+            in_flight: self.in_flight.read().in_flight,
             queued_rows: self
                 .inference
                 .served()
@@ -113,8 +113,8 @@ impl admin::Source for Shared {
         }
     }
 
-    fn load(&self) -> Reading {
-        self.load.read()
+    fn in_flight(&self) -> Reading {
+        self.in_flight.read()
     }
 
     fn boot_id(&self) -> &str {

@@ -14,7 +14,7 @@ mod split;
 pub use gather::Batch;
 pub use job::{Answer, Job};
 pub use policy::Policy;
-pub use queue::{Limits, Queue, Refused};
+pub use queue::{Queue, QueueLimits, Refused};
 pub use split::split;
 
 #[cfg(test)]

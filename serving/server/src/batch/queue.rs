@@ -20,7 +20,7 @@ use super::{
 
 /// How much may wait. An empty queue takes a job of any size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct QueueLimits {
     /// The most rows.
     pub rows: usize,
     /// The most bytes of inputs.
@@ -44,7 +44,7 @@ pub struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     policy: Policy,
-    limits: Limits,
+    limits: QueueLimits,
     pace: Pace,
 }
 
@@ -71,7 +71,7 @@ enum Found {
 impl Queue {
     /// An empty queue.
     #[must_use]
-    pub fn new(policy: Policy, limits: Limits) -> Self {
+    pub fn new(policy: Policy, limits: QueueLimits) -> Self {
         let pace = Pace::new(policy.max_rows);
         Self {
             state: Mutex::default(),
@@ -227,7 +227,7 @@ impl Refused {
 }
 
 impl State {
-    fn has_room(&self, work: &Work, limits: Limits) -> bool {
+    fn has_room(&self, work: &Work, limits: QueueLimits) -> bool {
         self.jobs.is_empty()
             || (self.rows.saturating_add(work.rows()) <= limits.rows
                 && self.size_bytes.saturating_add(work.size_bytes()) <= limits.size_bytes)

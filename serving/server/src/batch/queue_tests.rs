@@ -21,7 +21,7 @@ const POLICY: Policy = Policy {
     max_bytes: 24,
     max_delay: Duration::ZERO,
 };
-const LIMITS: Limits = Limits {
+const LIMITS: QueueLimits = QueueLimits {
     rows: 10,
     size_bytes: 60,
 };

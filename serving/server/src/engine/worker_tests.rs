@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
-    batch::{Answer, Limits, Policy, fixture},
+    batch::{Answer, Policy, QueueLimits, fixture},
     engine::{Outputs, deliver},
 };
 
@@ -66,7 +66,7 @@ async fn work(rows: &[u8], max_rows: usize, is_broken: bool) -> Seen {
     };
     let queue = Arc::new(Queue::new(
         policy,
-        Limits {
+        QueueLimits {
             rows: 100,
             size_bytes: 1 << 20,
         },
@@ -96,7 +96,7 @@ async fn work(rows: &[u8], max_rows: usize, is_broken: bool) -> Seen {
         });
     }
     let thread = thread::spawn(move || worker.run());
-    let handed_out = crate::server::tasks::spawn(deliveries.run());
+    let handed_out = crate::front::tasks::spawn(deliveries.run());
     let mut seen = Vec::new();
     for answer in answers {
         seen.push(answer.await.unwrap());

@@ -131,23 +131,20 @@ impl Inference {
         oip::encode(&self.identity, reply, outputs)
     }
 
-    fn known(&self, name: &str, version: &str) -> Result<(), InferError> {
-        let ModelIdentity {
-            name: ours,
-            version: served,
-        } = &self.identity;
-        if name != ours || !(version.is_empty() || version == served) {
-            return Err(InferError::ModelNotFound(format!(
-                "no model '{}' of version '{}'; here is '{ours}' of version '{served}'",
-                shorten(name),
-                shorten(version),
-            )));
-        }
-        Ok(())
+    fn is_ours(&self, name: &str, version: &str) -> bool {
+        name == self.identity.name && (version.is_empty() || version == self.identity.version)
     }
 
     fn find(&self, name: &str, version: &str) -> Result<&Served, InferError> {
-        self.known(name, version)?;
+        if !self.is_ours(name, version) {
+            return Err(InferError::ModelNotFound(format!(
+                "no model '{}' of version '{}'; here is '{}' of version '{}'",
+                shorten(name),
+                shorten(version),
+                self.identity.name,
+                self.identity.version,
+            )));
+        }
         if self.lifecycle.state().dead {
             return Err(unavailable("its engine ended; ask another replica"));
         }
@@ -218,10 +215,9 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelReadyRequest>,
     ) -> Result<Response<ModelReadyResponse>, Status> {
         let ModelReadyRequest { name, version } = request.into_inner();
-        self.known(&name, &version)?;
-        Ok(Response::new(ModelReadyResponse {
-            ready: self.lifecycle.state().is_ready(),
-        }))
+        // As Triton has it: a model that is not here is not ready, and asking is no error.
+        let ready = self.is_ours(&name, &version) && self.lifecycle.state().is_ready();
+        Ok(Response::new(ModelReadyResponse { ready }))
     }
 
     async fn server_metadata(

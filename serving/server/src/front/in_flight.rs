@@ -1,6 +1,6 @@
-//! The integral of in-flight requests over time, from which an autoscaler computes averages.
+//! Requests in flight and their integral over time, from which an autoscaler computes averages.
 //!
-//! Written by the gate at the start and end of every prediction, read by `admin` for `/scale`.
+//! Written by `admit` at the start and end of every prediction, read by `admin` for `/scale`.
 //! Two readings divided by their distance give the exact mean concurrency, however rarely one looks.
 
 use std::time::Instant;
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 /// Counts requests and integrates their number over time.
 #[derive(Debug)]
-pub struct Load {
+pub struct InFlight {
     started: Instant,
     sums: Mutex<Sums>,
 }
@@ -34,7 +34,7 @@ pub struct Reading {
     pub uptime_seconds: f64,
 }
 
-impl Default for Load {
+impl Default for InFlight {
     fn default() -> Self {
         Self {
             started: Instant::now(),
@@ -43,7 +43,7 @@ impl Default for Load {
     }
 }
 
-impl Load {
+impl InFlight {
     /// Counts one more request, unless `limit` are there.
     pub fn try_enter(&self, limit: usize) -> bool {
         let mut sums = self.sums.lock();
@@ -109,11 +109,11 @@ mod tests {
 
     #[test]
     fn refuses_past_the_limit() {
-        let load = Load::default();
-        assert!(load.try_enter(1));
-        assert!(!load.try_enter(1));
-        load.leave();
-        assert!(load.try_enter(1));
-        assert_eq!(load.read().in_flight, 1);
+        let in_flight = InFlight::default();
+        assert!(in_flight.try_enter(1));
+        assert!(!in_flight.try_enter(1));
+        in_flight.leave();
+        assert!(in_flight.try_enter(1));
+        assert_eq!(in_flight.read().in_flight, 1);
     }
 }

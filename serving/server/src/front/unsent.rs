@@ -1,7 +1,7 @@
 //! Answers that a peer does not read: counted per connection, so that one can be cut off.
 //!
-//! A peer that opens no flow-control window pins its answers, their memory and their places at the
-//! gate for ever. `layer` enters each answer, the connection's task asks once a period whether one
+//! A peer that opens no flow-control window pins its answers, their memory and their admitted
+//! places for ever. `admit` enters each answer that is ready, the connection's task asks once a period whether one
 //! from the period before last is still there. Two counters tell that without a clock per answer.
 
 use std::sync::{

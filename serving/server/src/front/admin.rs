@@ -1,6 +1,6 @@
 //! The admin port: `/metrics`, `/livez`, `/readyz` and `/scale` over HTTP/1, on a thread of its own.
 //!
-//! Called by `main`. It has its own runtime, so that a scrape works while the io threads are busy,
+//! Started by `process`. It has its own runtime, so that a scrape works while the io threads are busy,
 //! and it is the watchdog: once a second it looks whether an engine is stuck. It must never wait
 //! for the other threads.
 
@@ -19,7 +19,7 @@ use tokio::{
     time::{interval, timeout},
 };
 
-use super::{load::Reading, tasks};
+use super::{in_flight::Reading, tasks};
 use crate::metrics::{Gauges, Metrics};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -43,8 +43,8 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// Why not.
     fn readiness(&self) -> Result<(), &'static str>;
-    /// Integral of requests over time.
-    fn load(&self) -> Reading;
+    /// Requests in flight and their integral over time.
+    fn in_flight(&self) -> Reading;
     /// Sets a new value for every start of the process.
     fn boot_id(&self) -> &str;
     /// Looks whether an engine is stuck; called once a second.
@@ -130,7 +130,7 @@ fn route(path: &str, source: &impl Source) -> Response<Full<Bytes>> {
         "/livez" => probe(source.liveness()),
         "/readyz" => probe(source.readiness()),
         "/scale" => {
-            let reading = source.load();
+            let reading = source.in_flight();
             let body = serde_json::json!({
                 "bootId": source.boot_id(),
                 "inFlightSeconds": reading.in_flight_seconds,

@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    table::{SETTINGS, variable},
+    *,
+};
 
 fn config(args: &[&str], env: &[(&str, &str)]) -> Result<Box<Config>, ConfigError> {
     let args = args.iter().map(ToString::to_string);
@@ -60,6 +63,11 @@ fn wrong_values_name_the_setting() {
             vec!["/models", "--timeout-seconds", "NaN"],
             "--timeout-seconds NaN",
         ),
+        (
+            vec!["/models", "--unread-seconds=0.9"],
+            "--unread-seconds 0.9: must be at least 1",
+        ),
+        (vec!["/models", "--echo-faults=yes"], "false, true"),
         (vec!["/models", "--grpc-port", "70000"], "--grpc-port"),
         (vec!["/models", "--frobnicate", "1"], "unknown"),
         (vec!["/models", "--bind"], "needs a value"),

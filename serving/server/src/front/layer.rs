@@ -1,8 +1,7 @@
-//! The front of a gRPC port: routes by path, and guards predictions.
+//! The layer around every request of a gRPC port: routes by path, and guards predictions.
 //!
-//! Called by the accept loop with the headers of each request. A prediction passes the gate before
-//! any of its body is read, gets a deadline, cannot panic the connection and is counted by code.
-//! The gate refuses and never waits: waiting would deadlock with HTTP/2's flow control.
+//! Called by hyper with the headers of each request. A prediction has to be admitted before any of
+//! its body is read; it gets a deadline, cannot panic the connection and is counted by code.
 
 use std::{
     convert::Infallible,
@@ -27,14 +26,13 @@ use tower::{Service as _, util::BoxCloneSyncService};
 
 use super::{
     accept::PerConnection,
+    admit::{Admission, Admitted},
     body::CountedBody,
-    deadline,
-    load::Load,
-    message,
+    deadline, message,
     service::Inference,
-    unsent::{Ticket, Unsent},
+    unsent::Unsent,
 };
-use crate::{engine::worker::panic_text, metrics::Metrics};
+use crate::engine::worker::panic_text;
 
 /// Names the revision in every prediction.
 const REVISION: &str = "x-aimodel-revision";
@@ -66,12 +64,8 @@ struct Parts {
 pub struct Predictions {
     /// The service.
     pub inference: Arc<Inference>,
-    /// Requests in flight.
-    pub load: Arc<Load>,
-    /// Requests in flight at most.
-    pub most: usize,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
+    /// What may be in flight.
+    pub admission: Admission,
 }
 
 impl fmt::Debug for Parts {
@@ -82,7 +76,7 @@ impl fmt::Debug for Parts {
     }
 }
 
-type Answer = Response<CountedBody<InFlight>>;
+type Answer = Response<CountedBody<Admitted>>;
 
 impl Service<Request<Incoming>> for Front {
     type Response = Answer;
@@ -96,10 +90,12 @@ impl Service<Request<Incoming>> for Front {
                 if !is_grpc(request.headers()) {
                     return Box::pin(std::future::ready(Ok(unsupported())));
                 }
-                let arrived = Instant::now();
-                match InFlight::enter(predictions, arrived, &self.unsent) {
-                    Some(guard) => Box::pin(predict(guard, request)),
-                    None => Box::pin(std::future::ready(Ok(refuse(predictions, arrived)))),
+                match predictions.admit(&self.unsent) {
+                    Ok(admitted) => {
+                        let inference = predictions.inference.clone();
+                        Box::pin(predict(inference, admitted, request))
+                    }
+                    Err(error) => Box::pin(std::future::ready(Ok(failed(error).1))),
                 }
             }
             _ => Box::pin(async move { Ok(parts.route(request).await.map(CountedBody::free)) }),
@@ -160,73 +156,43 @@ fn never(impossible: Infallible) -> Response<Body> {
     match impossible {}
 }
 
-fn refuse(predictions: &Predictions, arrived: Instant) -> Answer {
-    let served = predictions.inference.served();
-    let retry_after = served.map_or(LOADING, |served| served.queue.retry_after());
-    let error = InferError::Overloaded {
-        what: "the server",
-        retry_after,
-    };
-    predictions
-        .metrics
-        .answered(Code::ResourceExhausted, arrived.elapsed());
-    Status::from(error)
-        .into_http::<Body>()
-        .map(CountedBody::free)
-}
-
-/// A prediction that was taken in; leaving counts it, also when the client went away.
-#[derive(Debug)]
-pub struct InFlight {
-    predictions: Predictions,
-    arrived: Instant,
-    code: Option<Code>,
-    _ticket: Ticket,
-}
-
-impl InFlight {
-    fn enter(predictions: &Predictions, arrived: Instant, unsent: &Arc<Unsent>) -> Option<Self> {
-        let entered = predictions.load.try_enter(predictions.most);
-        entered.then(|| Self {
-            predictions: predictions.clone(),
-            arrived,
-            code: None,
-            _ticket: unsent.enter(),
+impl Predictions {
+    fn admit(&self, unsent: &Arc<Unsent>) -> Result<Admitted, InferError> {
+        self.admission.admit(Instant::now(), unsent, || {
+            let served = self.inference.served();
+            served.map_or(LOADING, |served| served.queue.retry_after())
         })
     }
 }
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.predictions.load.leave();
-        let code = self.code.unwrap_or(Code::Cancelled);
-        self.predictions
-            .metrics
-            .answered(code, self.arrived.elapsed());
-    }
+fn failed(error: InferError) -> (Code, Answer) {
+    let status = Status::from(error);
+    let code = status.code();
+    (code, status.into_http::<Body>().map(CountedBody::free))
 }
 
-async fn predict(mut guard: InFlight, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    let response = match answer(&guard, request).await {
-        Ok(response) => {
-            guard.code = Some(Code::Ok);
-            response
-        }
-        Err(error) => {
-            let status = Status::from(error);
-            guard.code = Some(status.code());
-            status.into_http::<Body>().map(CountedBody::free)
-        }
+async fn predict(
+    inference: Arc<Inference>,
+    mut admitted: Admitted,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    let (code, response) = match answer(&inference, admitted.arrived(), request).await {
+        Ok(response) => (Code::Ok, response),
+        Err(error) => failed(error),
     };
-    Ok(response.map(|body| body.counted(guard)))
+    admitted.answered(code);
+    Ok(response.map(|body| body.counted(admitted)))
 }
 
-async fn answer(guard: &InFlight, request: Request<Incoming>) -> Result<Answer, InferError> {
-    let inference = &guard.predictions.inference;
+async fn answer(
+    inference: &Inference,
+    arrived: Instant,
+    request: Request<Incoming>,
+) -> Result<Answer, InferError> {
     let (parts, mut body) = request.into_parts();
     let longest = inference.longest();
     let timeout = deadline::timeout(&parts.headers)?.map_or(longest, |own| own.min(longest));
-    let deadline = guard.arrived + timeout;
+    let deadline = arrived + timeout;
     let limit = inference
         .served()
         .map_or(UNLOADED_LIMIT, |served| served.message_limit);
@@ -234,7 +200,7 @@ async fn answer(guard: &InFlight, request: Request<Incoming>) -> Result<Answer, 
     let exchange = async {
         let message = message::receive(&parts.headers, &mut body, limit).await?;
         received.store(true, Ordering::Relaxed);
-        inference.predict(message, guard.arrived, deadline).await
+        inference.predict(message, arrived, deadline).await
     };
     let mut exchange = pin!(exchange);
     let caught = poll_fn(|context| no_panic(|| exchange.as_mut().poll(context)));

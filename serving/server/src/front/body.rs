@@ -32,7 +32,7 @@ enum Content {
 }
 
 impl<G> CountedBody<G> {
-    /// The body of an answer that no gate counts.
+    /// The body of an answer that is not counted.
     pub(super) fn free(body: Body) -> Self {
         Self {
             content: Content::Other(body),

@@ -1,6 +1,7 @@
 //! The one way to start a task, so that a reader finds every one of them.
 //!
-//! Called by the accept loop, by hyper for each request and by `drain`. Tasks end with their
+//! Called by `process` for each port, by `accept` for each connection, by hyper for each request and
+//! by `admin`. Tasks end with their
 //! connection or with the process; none outlives the runtime.
 
 use std::future::Future;

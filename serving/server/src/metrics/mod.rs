@@ -1,8 +1,10 @@
 //! What is counted, and the text that a scrape gets.
 //!
 //! Handles are resolved once, when the model is loaded: a request touches atomics and never looks
-//! up a label. Gauges are read from their source at the scrape. Written by the service and the
-//! engine threads, read by `admin`.
+//! up a label. Gauges are read from their source at the scrape. Written by `front::admit` and the
+//! engine threads, read by `front::admin`.
+
+mod usage;
 
 use std::{fmt, time::Duration};
 
@@ -13,6 +15,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use tonic::Code;
+use usage::Usage;
+
+/// Before the name of every metric of the model; those of the process are named as everywhere.
+const PREFIX: &str = "aimodel_serving";
 
 /// Seconds; the same buckets for request, queue and execution, so that they can be subtracted.
 const SECONDS: [f64; 13] = [
@@ -109,66 +115,35 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Registers everything for the model `model`.
+    /// Registers everything for the model `model`, and what the process uses.
     #[must_use]
     pub fn new(model: &str) -> Self {
-        let mut registry = Registry::with_prefix("aimodel_serving");
-        let requests = Family::<CodeLabels, Counter>::default();
-        registry.register("requests", "Predictions by gRPC code", requests.clone());
-        let requests = CODES.map(|code| {
-            requests
-                .get_or_create(&CodeLabels {
-                    model: model.to_owned(),
-                    code,
-                })
-                .clone()
-        });
-        let label = ModelLabel {
-            model: model.to_owned(),
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Usage));
+        let mut of = ModelMetrics {
+            registry: registry.sub_registry_with_prefix(PREFIX),
+            model,
         };
-        let mut seconds = |name: &str, help: &str| {
-            let family =
-                Family::<ModelLabel, Histogram>::new_with_constructor(|| Histogram::new(SECONDS));
-            registry.register_with_unit(name, help, Unit::Seconds, family.clone());
-            family.get_or_create(&label).clone()
-        };
-        let request_duration = seconds("request_duration", "Time from the headers to the answer");
-        let queue_duration = seconds(
-            "queue_duration",
-            "Time that a request waited for the engine",
-        );
-        let execution_duration = seconds("execution_duration", "Time of one run of the engine");
-        let rows = Family::<ModelLabel, Histogram>::new_with_constructor(|| Histogram::new(ROWS));
-        registry.register("batch_rows", "Rows of one run of the engine", rows.clone());
-        let isolations = Family::<ModelLabel, Counter>::default();
-        registry.register(
-            "batch_isolations",
-            "Failed batches whose requests were run again one by one",
-            isolations.clone(),
-        );
-        let mut gauge = |name: &str, help: &str| {
-            let family = Family::<ModelLabel, Gauge>::default();
-            registry.register(name, help, family.clone());
-            family.get_or_create(&label).clone()
-        };
-        let in_flight = gauge(
-            "in_flight",
-            "Predictions that were taken in and not yet answered",
-        );
-        let queued_rows = gauge("queued_rows", "Rows that wait for the engine");
-        let ready = gauge("ready", "1 when traffic should come here");
-        let connections = gauge("connections", "Open gRPC connections");
         Self {
-            requests,
-            request_duration,
-            queue_duration,
-            execution_duration,
-            batch_rows: rows.get_or_create(&label).clone(),
-            isolations: isolations.get_or_create(&label).clone(),
-            in_flight,
-            queued_rows,
-            ready,
-            connections,
+            requests: of.counters_by_code("requests", "Predictions by gRPC code"),
+            request_duration: of.seconds("request_duration", "Time from the headers to the answer"),
+            queue_duration: of.seconds(
+                "queue_duration",
+                "Time that a request waited for the engine",
+            ),
+            execution_duration: of.seconds("execution_duration", "Time of one run of the engine"),
+            batch_rows: of.rows("batch_rows", "Rows of one run of the engine"),
+            isolations: of.counter(
+                "batch_isolations",
+                "Failed batches whose requests were run again one by one",
+            ),
+            in_flight: of.gauge(
+                "in_flight",
+                "Predictions that were taken in and not yet answered",
+            ),
+            queued_rows: of.gauge("queued_rows", "Rows that wait for the engine"),
+            ready: of.gauge("ready", "1 when traffic should come here"),
+            connections: of.gauge("connections", "Open gRPC connections"),
             registry: Mutex::new(registry),
         }
     }
@@ -184,6 +159,7 @@ impl Metrics {
         ];
         self.registry
             .lock()
+            .sub_registry_with_prefix(PREFIX)
             .register("model", "What is served", Info::new(labels));
     }
 
@@ -206,5 +182,54 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry.lock())?;
         Ok(text)
+    }
+}
+
+/// Registers metrics of one model by their kind and resolves their handles.
+struct ModelMetrics<'a> {
+    registry: &'a mut Registry,
+    model: &'a str,
+}
+
+impl ModelMetrics<'_> {
+    fn label(&self) -> ModelLabel {
+        ModelLabel {
+            model: self.model.to_owned(),
+        }
+    }
+
+    fn counters_by_code(&mut self, name: &str, help: &str) -> [Counter; 17] {
+        let family = Family::<CodeLabels, Counter>::default();
+        self.registry.register(name, help, family.clone());
+        CODES.map(|code| {
+            let model = self.model.to_owned();
+            family.get_or_create(&CodeLabels { model, code }).clone()
+        })
+    }
+
+    fn counter(&mut self, name: &str, help: &str) -> Counter {
+        let family = Family::<ModelLabel, Counter>::default();
+        self.registry.register(name, help, family.clone());
+        family.get_or_create(&self.label()).clone()
+    }
+
+    fn gauge(&mut self, name: &str, help: &str) -> Gauge {
+        let family = Family::<ModelLabel, Gauge>::default();
+        self.registry.register(name, help, family.clone());
+        family.get_or_create(&self.label()).clone()
+    }
+
+    fn seconds(&mut self, name: &str, help: &str) -> Histogram {
+        let family =
+            Family::<ModelLabel, Histogram>::new_with_constructor(|| Histogram::new(SECONDS));
+        self.registry
+            .register_with_unit(name, help, Unit::Seconds, family.clone());
+        family.get_or_create(&self.label()).clone()
+    }
+
+    fn rows(&mut self, name: &str, help: &str) -> Histogram {
+        let family = Family::<ModelLabel, Histogram>::new_with_constructor(|| Histogram::new(ROWS));
+        self.registry.register(name, help, family.clone());
+        family.get_or_create(&self.label()).clone()
     }
 }

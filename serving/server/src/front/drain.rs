@@ -1,6 +1,6 @@
 //! The life of the process as seen from outside: loading, serving, draining, closing, aborting.
 //!
-//! [`Lifecycle`] is written by `main` (phases), the engine threads (death) and the watchdog
+//! [`Lifecycle`] is written by `process` (phases), the engine threads (death) and the watchdog
 //! (stuck), and read by health, admin, the accept loop and the service. [`drain`] walks from
 //! SIGTERM to the last connection. Nothing here ever waits without a limit.
 
