@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-import oip
-import onnx_models
 import serving
+from hack import oip, onnx_models
+from hack.serving_program import binary
 
 ROW = np.zeros((1, 4), np.uint8)
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 NAMES = ("", "m", "inference.GRPCInferenceService")
+FAULTS = "--echo-faults=true"
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_watches_follow_the_drain(tmp_path: Path) -> None:
 
 def test_a_stuck_engine_is_not_live(tmp_path: Path) -> None:
     models = serving.echo_model(tmp_path, hangOn=9)
-    with serving.serving(models, "--stuck-seconds=0.5") as server, oip.stub(server.target) as stub:
+    with serving.serving(models, FAULTS, "--stuck-seconds=0.5") as server, oip.stub(server.target) as stub:
         asked = stub.ModelInfer.future(oip.request({"x": ROW + 9}), timeout=30)
         with grpc.insecure_channel(server.address("health")) as channel:
             request = health_pb2.HealthCheckRequest(service="liveness")
@@ -144,7 +145,7 @@ def test_requests_in_flight_at_sigterm_are_answered(tmp_path: Path, delay_ms: in
 
 def test_a_drain_has_an_end(tmp_path: Path) -> None:
     models = serving.echo_model(tmp_path, hangOn=9)
-    with serving.serving(models, "--grace-seconds=4") as server, oip.stub(server.target) as stub:
+    with serving.serving(models, FAULTS, "--grace-seconds=4") as server, oip.stub(server.target) as stub:
         asked = stub.ModelInfer.future(oip.request({"x": ROW + 9}), timeout=60)
         while server.metric('in_flight{model="m"}') < 1:
             threading.Event().wait(0.01)
@@ -186,8 +187,19 @@ def test_metrics_have_the_names_of_the_contract(echo: serving.Serving) -> None:
     assert echo.metric('requests_total{model="m",code="OK"}') == 1
     assert echo.metric('request_duration_seconds_count{model="m"}') == 1
     assert echo.metric('ready{model="m"}') == 1
+    assert {"process_resident_memory_bytes", "process_cpu_seconds", "process_start_time_seconds"} <= families
     described = 'model_info{model="m",version="1",revision="",engine="echo",device="CPU"}'
     assert echo.metric(described) == 1
+
+
+def test_the_process_tells_what_it_uses(echo: serving.Serving) -> None:
+    proc = Path(f"/proc/{echo.process.pid}")
+    (resident,) = [line.split()[1] for line in (proc / "status").read_text().splitlines() if line.startswith("VmRSS")]
+    values = dict(line.rsplit(" ", 1) for line in echo.get("/metrics")[1].splitlines() if line.startswith("process_"))
+    assert float(values["process_resident_memory_bytes"]) == pytest.approx(int(resident) * 1024, rel=0.25)
+    assert float(values["process_start_time_seconds"]) == pytest.approx(proc.stat().st_mtime, abs=5)
+    assert 0 <= float(values["process_cpu_seconds_total"]) < 60
+    assert 5 < float(values["process_open_fds"]) < 100
 
 
 @pytest.mark.parametrize(("cpus", "most"), [(1, 4), (2, 4), (4, 6), (8, 11)])
@@ -232,6 +244,7 @@ ENDS = {
     "no CUDA": (_whole, ("--device=CUDA",), 1, "AcceleratorUnusable", "built without CUDA"),
     "an echo on CUDA": (serving.echo_model, ("--device=CUDA",), 1, "AcceleratorUnusable", "AIMODEL_DEVICE"),
     "a wrong setting": (_whole, ("--max-rows=0",), 78, "ParameterInvalid", "--max-rows"),
+    "an echo with faults": (lambda f: serving.echo_model(f, abortOn=9), (), 1, "ModelLoadFailed", "--echo-faults"),
     "an echo that is none": (lambda f: serving.echo_model(f, frob=1), (), 1, "ModelLoadFailed", "frob"),
 }
 
@@ -248,7 +261,7 @@ def test_a_failed_start_says_why(tmp_path: Path, what: str) -> None:
 
 def test_a_panic_of_the_engine_ends_the_process_after_a_drain(tmp_path: Path) -> None:
     models = serving.echo_model(tmp_path, panicOn=9)
-    with serving.serving(models, "--revision=m-abc") as server, oip.stub(server.target) as stub:
+    with serving.serving(models, FAULTS, "--revision=m-abc") as server, oip.stub(server.target) as stub:
         error = oip.refused(stub, oip.request({"x": ROW + 9}))
         assert error.code() == grpc.StatusCode.INTERNAL
         assert server.wait_exit() == 70
@@ -260,7 +273,7 @@ def test_a_panic_of_the_engine_ends_the_process_after_a_drain(tmp_path: Path) ->
 
 def test_an_abort_inside_the_engine_is_a_crashed_model(tmp_path: Path) -> None:
     models = serving.echo_model(tmp_path, abortOn=9)
-    with serving.serving(models) as server, oip.stub(server.target) as stub:
+    with serving.serving(models, FAULTS) as server, oip.stub(server.target) as stub:
         error = oip.refused(stub, oip.request({"x": ROW + 9}))
         assert error.code() == grpc.StatusCode.UNAVAILABLE
         assert server.wait_exit() == -signal.SIGABRT
@@ -270,7 +283,7 @@ def test_an_abort_inside_the_engine_is_a_crashed_model(tmp_path: Path) -> None:
 
 def test_failures_of_requests_never_change_health(tmp_path: Path) -> None:
     models = serving.echo_model(tmp_path, failOn=9)
-    with serving.serving(models) as server, oip.stub(server.target) as stub:
+    with serving.serving(models, FAULTS) as server, oip.stub(server.target) as stub:
         for _ in range(10):
             assert oip.refused(stub, oip.request({"x": ROW + 9})).code() == grpc.StatusCode.INVALID_ARGUMENT
         assert check(server.target, "m") == SERVING
@@ -279,14 +292,14 @@ def test_failures_of_requests_never_change_health(tmp_path: Path) -> None:
 
 def test_a_panic_is_logged_as_json(tmp_path: Path) -> None:
     models = serving.echo_model(tmp_path, panicOn=9)
-    with serving.serving(models) as server, oip.stub(server.target) as stub:
+    with serving.serving(models, FAULTS) as server, oip.stub(server.target) as stub:
         oip.refused(stub, oip.request({"x": ROW + 9}))
         line = server.wait_for(lambda line: line["message"] == "panicked")
         assert "the echo engine was asked to panic" in line["info"]
 
 
 def test_help_and_version_need_no_model() -> None:
-    helped = subprocess.run([serving.binary(), "--help"], capture_output=True, text=True, check=True)
+    helped = subprocess.run([binary(), "--help"], capture_output=True, text=True, check=True)
     assert "AIMODEL_GRACE_SECONDS" in helped.stdout
-    version = subprocess.run([serving.binary(), "--version"], capture_output=True, text=True, check=True)
+    version = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=True)
     assert version.stdout == "0.1.0\n"

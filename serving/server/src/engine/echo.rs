@@ -1,8 +1,10 @@
 //! An engine that answers with its inputs: for benchmarks of everything around an engine, for
 //! tests, and as a placeholder model.
 //!
-//! Described by `echo.json`. Values of the first byte of a request's first input can be made to
-//! fail, panic, abort or hang, so that tests reach every way in which an engine can end.
+//! Made by `load` from `echo.json`. When the process runs with `--echo-faults=true`, values of the
+//! first byte of a request's first input can be made to fail, panic, abort or hang, so that tests
+//! reach every way in which an engine can end. A file that asks for that is refused without the
+//! flag: no model brings its own way to end a server.
 
 use std::{fs, num::NonZeroUsize, path::Path, thread, time::Duration};
 
@@ -27,6 +29,13 @@ struct Description {
     hang_on: Option<u8>,
 }
 
+impl Description {
+    fn asks_for_faults(&self) -> bool {
+        let switches = [self.fail_on, self.panic_on, self.abort_on, self.hang_on];
+        switches.iter().any(Option::is_some)
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Input {
@@ -43,19 +52,27 @@ pub struct EchoEngine {
 }
 
 impl EchoEngine {
-    /// Reads the description at `path`.
+    /// Reads the description at `path`, which may ask for faults if `with_faults`.
     ///
     /// # Errors
     /// When the file cannot be read or describes no signature; the text says what.
-    pub fn load(path: &Path, max_rows: NonZeroUsize) -> Result<Self, String> {
+    pub fn load(path: &Path, max_rows: NonZeroUsize, with_faults: bool) -> Result<Self, String> {
         let text =
             fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Self::parse(&text, max_rows).map_err(|problem| format!("{}: {problem}", path.display()))
+        Self::parse(&text, max_rows, with_faults)
+            .map_err(|problem| format!("{}: {problem}", path.display()))
     }
 
-    fn parse(text: &str, max_rows: NonZeroUsize) -> Result<Self, String> {
+    fn parse(text: &str, max_rows: NonZeroUsize, with_faults: bool) -> Result<Self, String> {
         let description: Description =
             serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if description.asks_for_faults() && !with_faults {
+            return Err(
+                "failOn, panicOn, abortOn and hangOn are for tests of the server; take them out, or \
+                 start it with --echo-faults=true"
+                    .to_owned(),
+            );
+        }
         let specs = description.inputs.iter().map(|input| {
             let dtype = DType::parse(&input.datatype)
                 .ok_or_else(|| format!("datatype '{}' is unknown", input.datatype))?;
@@ -132,7 +149,7 @@ mod tests {
     fn descriptions_are_checked() {
         let rows = NonZeroUsize::new(8).unwrap();
         let input = r#"{"name":"x","datatype":"FP32","shape":[-1,4]}"#;
-        let engine = EchoEngine::parse(&format!(r#"{{"inputs":[{input}]}}"#), rows).unwrap();
+        let engine = EchoEngine::parse(&format!(r#"{{"inputs":[{input}]}}"#), rows, false).unwrap();
         assert_eq!(engine.signature().max_rows(), Some(rows));
         for (text, wanted) in [
             ("{", "EOF"),
@@ -143,8 +160,21 @@ mod tests {
                 "'F32' is unknown",
             ),
         ] {
-            let problem = EchoEngine::parse(text, rows).unwrap_err();
+            let problem = EchoEngine::parse(text, rows, true).unwrap_err();
             assert!(problem.contains(wanted), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_file_alone_cannot_ask_for_faults() {
+        let rows = NonZeroUsize::new(8).unwrap();
+        for switch in ["failOn", "panicOn", "abortOn", "hangOn"] {
+            let text = format!(
+                r#"{{"inputs":[{{"name":"x","datatype":"FP32","shape":[-1]}}],"{switch}":9}}"#
+            );
+            let problem = EchoEngine::parse(&text, rows, false).unwrap_err();
+            assert!(problem.contains("--echo-faults=true"), "{problem}");
+            assert!(EchoEngine::parse(&text, rows, true).is_ok(), "{switch}");
         }
     }
 }

@@ -78,7 +78,7 @@ fn load_echo(config: &Config, path: &Path, max_rows: NonZeroUsize) -> Result<Loa
         let message = "the echo engine runs on the CPU only; set AIMODEL_DEVICE to CPU";
         return Err(Fatal::new(Reason::AcceleratorUnusable, message));
     }
-    let engine = EchoEngine::load(path, max_rows)
+    let engine = EchoEngine::load(path, max_rows, config.echo_faults)
         .map_err(|problem| Fatal::new(Reason::ModelLoadFailed, problem))?;
     Ok(LoadedEngine::new(
         Box::new(engine),
