@@ -5,7 +5,6 @@ input of the image, so nothing is found again), watches what happens and asks fo
 """
 
 import json
-import subprocess
 import threading
 import time
 import uuid
@@ -17,9 +16,7 @@ import grpc
 import numpy as np
 from kubernetes import client, config
 
-from aimodel_operator.cli.oip import inference_pb2 as oip
-from aimodel_operator.cli.oip import inference_pb2_grpc as oip_grpc
-from bench import record
+from hack import oip, record
 from hack.cluster.targets import ClusterTarget, target_from_env
 
 NAMESPACE = "models"
@@ -48,7 +45,7 @@ def measure() -> dict[str, Any]:
     rounds = [_round(target) for _ in range(ROUNDS)]
     totals = [timeline.seen["predicted"] for timeline in rounds]
     steps = [_steps(timeline) for timeline in rounds]
-    figures = {
+    figures: dict[str, Any] = {
         "applyToFirstPredictionSeconds": record.spread(totals),
         "goalSeconds": GOAL_S,
         "stepSeconds": {step: record.spread([found[step] for found in steps]) for step in STEPS},
@@ -143,14 +140,12 @@ def _predict(target: ClusterTarget, name: str, timeline: Timeline) -> None:
     while "deployment made" not in timeline.seen and time.monotonic() < deadline:
         time.sleep(0.005)
     service = json.loads(target.kubectl("-n", NAMESPACE, "get", "service", name, "-o", "json"))
-    request = oip.ModelInferRequest(model_name=name)
-    request.inputs.add(name="image", datatype="FP32", shape=(1, 8, 8, 1))
-    request.raw_input_contents.append(np.zeros((1, 8, 8, 1), "<f4").tobytes())
+    request = oip.request({"image": np.zeros((1, 8, 8, 1), np.float32)}, name)
     address = f"{service['spec']['clusterIP']}:8001"
     while time.monotonic() < deadline:
-        with grpc.insecure_channel(address) as channel:
+        with oip.stub(address) as stub:
             try:
-                oip_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request, timeout=1)
+                stub.ModelInfer(request, timeout=1)
             except grpc.RpcError:
                 time.sleep(0.02)
                 continue
@@ -176,7 +171,3 @@ def _steps(timeline: Timeline) -> dict[str, float]:
         "load": seen["serving ready"] - seen["serving running"],
         "route": max(0.0, seen["predicted"] - seen["serving ready"]),
     }
-
-
-if __name__ == "__main__":
-    print(record.write("life", measure()), subprocess.list2cmdline(["python", "-m", "bench.life"]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hack.cluster.paths import ClusterError
-from hack.cluster.process import wait_until
+from hack.waiting import wait_until
 
 MOUNTS = Path("/sys/fs/cgroup")
 WANTED = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")

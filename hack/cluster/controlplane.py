@@ -21,8 +21,8 @@ from hack.cluster.paths import ClusterError
 from hack.cluster.pki import Pki
 from hack.cluster.preflight import find
 from hack.cluster.process import Component, Processes
+from hack.ports import LOOPBACK, free_ports
 
-ADDRESS = "127.0.0.1"
 STAGES = Path(__file__).with_name("kwok.yaml")
 SERVICES = "10.96.0.0/16"
 LIMIT_S = 60.0
@@ -38,11 +38,11 @@ class ControlPlane:
             raise ClusterError(f"no such component: {', '.join(sorted(unknown))}; there are {', '.join(OPTIONAL)}")
         self.folder = folder / "control-plane"
         self._optional = [OPTIONAL[name] for name in OPTIONAL if name in components]
-        api_port, etcd_port, peer_port = _free_ports(3)
+        api_port, etcd_port, peer_port = free_ports(3)
         self._settings = ControlPlaneSettings(
             programs=tools.ensure(),
             state=self.folder,
-            address=ADDRESS,
+            address=LOOPBACK,
             api_port=api_port,
             etcd_port=etcd_port,
             etcd_peer_port=peer_port,
@@ -60,14 +60,9 @@ class ControlPlane:
         return self._settings.server
 
     @property
-    def admin_kubeconfig(self) -> Path:
+    def kubeconfig(self) -> Path:
         """Kubeconfig of a user in system:masters."""
         return self.folder / "pki" / "admin.kubeconfig"
-
-    @property
-    def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig."""
-        return self.admin_kubeconfig
 
     @property
     def audit_log(self) -> Path:
@@ -136,7 +131,7 @@ class ControlPlane:
 
     def _certify(self) -> None:
         self._pki.create_authority()
-        self._pki.issue("apiserver", "kube-apiserver", hosts=[ADDRESS, "localhost", "kubernetes.default.svc"])
+        self._pki.issue("apiserver", "kube-apiserver", hosts=[LOOPBACK, "localhost", "kubernetes.default.svc"])
         self._pki.issue("admin", "admin", ["system:masters"])
         self._pki.kubeconfig("admin", self.url)
         for name in ("controller-manager", "scheduler"):
@@ -147,7 +142,7 @@ class ControlPlane:
         programs = self._settings.programs
         kwok = (
             str(programs / "kwok"),
-            f"--kubeconfig={self.admin_kubeconfig}",
+            f"--kubeconfig={self.kubeconfig}",
             "--manage-all-nodes=true",
             "--node-lease-duration-seconds=40",
             f"--config={STAGES}",
@@ -157,25 +152,16 @@ class ControlPlane:
         return control_plane(self._settings) | {"kwok": Component("kwok", kwok, environment)}
 
     def _wait_for_api_server(self) -> None:
-        api = ApiClient(self.admin_kubeconfig)
+        api = ApiClient(self.kubeconfig)
         self._processes.wait("kube-apiserver", "readiness", lambda: api.answers("/readyz"), LIMIT_S)
 
     def _wait_for_controllers(self) -> None:
         if "kube-controller-manager" not in self._optional:
             return
-        api, account = ApiClient(self.admin_kubeconfig), "/api/v1/namespaces/default/serviceaccounts/default"
+        api, account = ApiClient(self.kubeconfig), "/api/v1/namespaces/default/serviceaccounts/default"
         self._processes.wait("kube-controller-manager", "service account", lambda: api.answers(account), LIMIT_S)
 
 
 def _accepts(port: int) -> bool:
     with socket.socket() as client:
-        return client.connect_ex((ADDRESS, port)) == 0
-
-
-def _free_ports(count: int) -> list[int]:
-    """Different free loopback ports; they are held together until all are known."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((ADDRESS, 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+        return client.connect_ex((LOOPBACK, port)) == 0

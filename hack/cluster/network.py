@@ -14,7 +14,7 @@ from pathlib import Path
 from hack import commands
 from hack.cluster.paths import SLOTS, AddressPlan, ClusterError
 from hack.cluster.preflight import find
-from hack.cluster.process import wait_until
+from hack.waiting import wait_until
 
 NAMESPACES = Path("/var/run/netns")
 UPLINK = "uplink"

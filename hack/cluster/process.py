@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hack.cluster.paths import ClusterError
+from hack.waiting import wait_until
 
-POLL_S = 0.05
 STOP_LIMIT_S = 20.0
 LOG_LINES = 15
 
@@ -52,16 +52,6 @@ def identify(pid: int) -> Identity | None:
     """The identity of a running process; None when there is none or it is a zombie."""
     state, identity = _look_up(pid)
     return None if state in "ZX" else identity
-
-
-def wait_until(check: Callable[[], bool], limit_s: float, poll_s: float = POLL_S) -> bool:
-    """Poll `check` until it is true; False when `limit_s` passed."""
-    deadline = time.monotonic() + limit_s
-    while not check():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(poll_s)
-    return True
 
 
 @dataclass(frozen=True, slots=True)

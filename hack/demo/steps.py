@@ -1,4 +1,4 @@
-"""Runs the demo's steps under headings, measures them, and keeps the times for the benchmarks.
+"""Runs the demo's steps under headings, measures them, and keeps the times, which `bench.demo` records.
 
 `__main__` owns the one `Steps` value. A step's own lines come from `hack.progress`; this module writes the
 heading above them and, at the end, how long each step took.

@@ -51,6 +51,12 @@ def build_all(registry: Registry) -> dict[str, str]:
         return references
 
 
+def build_programs() -> Path:
+    """Make the server and its library in bin/ and push nothing; gives back the server."""
+    with locked(BUILD / "lock", "build of the images"), step("release binary") as running:
+        return serving_image.make_programs(running.note)
+
+
 def ensure(image: Image, registry: Registry, memory: Memory) -> str:
     """Make sure that `registry` holds the image of this checkout; gives back its reference."""
     key = key_of(ROOT, image.INPUTS, architecture().oci)
@@ -116,8 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> dict[str, str]:
     if options.binary_only:
-        with locked(BUILD / "lock", "build of the images"), step("release binary") as running:
-            return {"serving": str(serving_image.make_programs(running.note))}
+        return {"serving": str(build_programs())}
     if options.registry:
         return build_all(Registry(options.registry.rstrip("/"), options.plain_http))
     target = target_from_env()

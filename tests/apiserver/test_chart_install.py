@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hack.cluster import tools
 from hack.cluster.controlplane import ControlPlane
-from hack.cluster.process import wait_until
+from hack.waiting import wait_until
 
 CHART = Path(__file__).parents[2] / "charts" / "aimodel-operator"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tuned.yaml"
@@ -22,6 +23,21 @@ VALUES: dict[str, Any] = {
     "serving": {"image": f"registry.example.com/serving@{DIGEST}"},
     "registry": {"prefix": "registry.example.com/models"},
 }
+
+
+EVERYTHING: dict[str, Any] = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+OWNER: dict[str, Any] = {"name": "owner", "namespace": "team-b"}
+RBAC = "rbac.authorization.k8s.io"
+OWNER_OF_B = [
+    {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": OWNER, "rules": [EVERYTHING]},
+    {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": OWNER,
+        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "owner"},
+        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": "bea"}],
+    },
+]
 
 
 class Site:
@@ -95,6 +111,34 @@ def test_a_namespaced_operator_may_nothing_in_other_namespaces(installed: Site):
     assert installed.may(OPERATOR, "create", "deployments.apps", "team-a")
     assert not installed.may(OPERATOR, "create", "deployments.apps", "team-b")
     assert not installed.may(OPERATOR, "list", "aimodels.aimodel.dev", "team-b")
+
+
+def test_whoever_owns_one_namespace_can_install_for_it_beside_another_release(installed: Site):
+    installed.kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": OWNER_OF_B}))
+    names = {"watchNamespaces": ["team-b"], "crd": {"install": False}, "userRoles": {"create": False}}
+    asking = ["--namespace=team-b", "--kube-as-user=bea", "--values=-"]
+    done = installed.run("helm", "install", "second", str(CHART), *asking, given=json.dumps(VALUES | names))
+    assert done.returncode == 0, done.stderr
+    second = "system:serviceaccount:team-b:second-aimodel-operator"
+    assert installed.may(second, "create", "deployments.apps", "team-b")
+    assert not installed.may(second, "create", "deployments.apps", "team-a")
+    gone = installed.run("helm", "uninstall", "second", "--namespace=team-b", "--kube-as-user=bea", "--wait")
+    assert gone.returncode == 0, gone.stderr
+    assert installed.run("kubectl", "get", "crd", "aimodels.aimodel.dev").returncode == 0
+
+
+def test_the_notes_hold_a_model_that_the_api_server_takes(site: Site):
+    lines = site.install(watchNamespaces=["team-a"]).splitlines()
+    begin, end = lines.index("kubectl apply -f - <<'EOF'"), lines.index("EOF")
+    manifest = "\n".join(lines[begin + 1 : end])
+    assert wait_until(lambda: site.run("kubectl", "get", "aimodels").returncode == 0, limit_s=30)
+    site.kubectl("apply", "--dry-run=server", "-f", "-", given=manifest)
+    model = yaml.safe_load(manifest)
+    assert model["metadata"]["namespace"] == "team-a"
+    assert model["spec"]["source"]["uri"].startswith("https://")
+    typed = [line.split() for line in lines[end:]]
+    commands = [words[:2] for words in typed if words[:1] in (["kubectl"], ["aimodel"])]
+    assert commands == [["kubectl", "get"], ["aimodel", "status"], ["kubectl", "describe"]]
 
 
 def test_people_who_may_edit_a_namespace_may_edit_its_aimodels(installed: Site):

@@ -10,7 +10,7 @@ import pytest
 from hack.cluster import tools
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.paths import ClusterError
-from hack.cluster.process import wait_until
+from hack.waiting import wait_until
 
 NODE = {
     "apiVersion": "v1",

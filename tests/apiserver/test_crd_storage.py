@@ -7,7 +7,7 @@ import json
 import urllib.request
 from pathlib import Path
 
-from hack.cluster.process import wait_until
+from hack.waiting import wait_until
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 GROUP = "upgrade.aimodel.dev"

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from hack.cluster.process import wait_until
+from hack.waiting import wait_until
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 URI = "https://models.example.com/digits/3/model.onnx"

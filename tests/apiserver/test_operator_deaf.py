@@ -8,7 +8,9 @@ import pytest
 from builders import a_model
 from fault_proxy import FaultProxy
 from hack.cluster.controlplane import ControlPlane
-from operator_process import CRD, NAMESPACE, OperatorProcess, Person, eventually, free_port
+from hack.ports import free_ports
+from operator_process import CRD, NAMESPACE, OperatorProcess, Person
+from waiting import eventually
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def test_deaf_operator_ends_and_the_next_one_sees_the_model(
     person.kubectl("apply", "--filename", str(CRD))
     person.kubectl("wait", "--for=condition=Established", "crd/aimodels.aimodel.dev", "--timeout=30s")
     person.kubectl("create", "namespace", NAMESPACE)
-    with OperatorProcess(proxy.kubeconfig, tmp_path, "first", free_port()) as deaf:
+    with OperatorProcess(proxy.kubeconfig, tmp_path, "first", free_ports(1)[0]) as deaf:
         person.apply(a_model().named("before").build())
         eventually(lambda: len(person.names("jobs")) == 1, 30, lambda: deaf.log)
         getattr(proxy, fault)()
@@ -41,5 +43,5 @@ def test_deaf_operator_ends_and_the_next_one_sees_the_model(
         assert deaf.exit_code(60) == 1
         assert words in deaf.log
     proxy.heal()
-    with OperatorProcess(proxy.kubeconfig, tmp_path, "second", free_port()) as hearing:
+    with OperatorProcess(proxy.kubeconfig, tmp_path, "second", free_ports(1)[0]) as hearing:
         eventually(lambda: len(person.names("jobs")) == 2, 10, lambda: hearing.log)

@@ -13,7 +13,8 @@ import pytest
 from builders import DIGEST, a_model
 from hack.cluster.controlplane import ControlPlane
 from hack.paths import ROOT
-from operator_process import CRD, NAMESPACE, OperatorProcess, Person, free_port
+from hack.ports import free_ports
+from operator_process import CRD, NAMESPACE, OperatorProcess, Person
 from waiting import eventually
 
 IMAGE = "registry.test:5000/models/default/digits@sha256:" + "c" * 64
@@ -44,7 +45,7 @@ def start(plane: ControlPlane, person: Person, tmp_path: Path) -> Iterator[Start
     with ExitStack() as running:
 
         def one(name: str) -> OperatorProcess:
-            process = OperatorProcess(plane.kubeconfig, tmp_path, name, free_port())
+            process = OperatorProcess(plane.kubeconfig, tmp_path, name, free_ports(1)[0])
             return running.enter_context(process)
 
         yield one

@@ -12,6 +12,7 @@ import pytest
 
 from hack.cluster import process
 from hack.cluster.process import Component, ComponentError, Processes
+from hack.waiting import wait_until
 
 SLEEPER = Component("sleeper", ("/bin/sleep", "600"))
 
@@ -62,7 +63,7 @@ def test_a_zombie_does_not_count_as_running(processes: Processes) -> None:
     pid = processes.pid("sleeper")
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert process.wait_until(lambda: not processes.is_running("sleeper"), 5)
+    assert wait_until(lambda: not processes.is_running("sleeper"), 5)
     assert processes.dead() == ["sleeper"]
     processes.forget_dead()
     assert processes.names() == []
@@ -88,6 +89,6 @@ def test_a_process_that_ignores_the_polite_signal_is_killed(processes: Processes
     processes.start(Component("stubborn", ("/bin/sh", "-c", script), {"PATH": "/usr/bin:/bin"}))
     pid = processes.pid("stubborn")
     assert pid is not None
-    assert process.wait_until(ready.exists, 5)
+    assert wait_until(ready.exists, 5)
     process.end([pid], signal.SIGTERM, limit_s=0.2)
     assert not Path(f"/proc/{pid}").exists()

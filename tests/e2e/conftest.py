@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,9 +16,14 @@ from hack.cluster.targets import ClusterTarget, target_from_env
 from hack.demo import installation, publication
 from hack.images.__main__ import build_all
 from hack.images.registry import Registry
+from hack.paths import ROOT
 from live import FILES_HOST, FILES_NAMESPACE, FileHost, Live, file_host_objects
 
-ROOT = Path(__file__).parents[2]
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """test_used_rights looks back at what the other tests made the operator do: it comes last in any order."""
+    items.sort(key=lambda item: item.path.name == "test_used_rights.py")
 
 
 @pytest.fixture(scope="session")

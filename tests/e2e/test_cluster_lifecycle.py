@@ -14,9 +14,9 @@ import pytest
 
 from hack.cluster import oci
 from hack.cluster.api import ApiClient
-from hack.cluster.process import wait_until
 from hack.cluster.targets import ClusterTarget
 from hack.paths import ROOT
+from hack.waiting import wait_until
 
 NAME = "lifecycle"
 HEALTHY_UP_LIMIT_S = 2.0

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from hack.cluster import oci, tools
-from hack.cluster.process import wait_until
 from hack.cluster.targets import ClusterTarget
 from hack.commands import CommandError
+from hack.waiting import wait_until
 
 WAIT = "--timeout=30s"
 EXTENDED = "example.com/accelerator"

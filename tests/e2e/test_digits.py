@@ -5,17 +5,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 
-from aimodel_operator.cli.oip import inference_pb2_grpc as oip_grpc
-from calls import infer_request
+from hack import oip
 from hack.cluster.targets import ClusterTarget
+from hack.paths import ROOT
 from live import Live
 from other_clients import triton_calls
 
-ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "build" / "digits"
 LARGEST_DIFFERENCE = 1e-4
 """Between Keras and ONNX Runtime in float32, on probabilities."""
@@ -37,10 +35,9 @@ def held_out(demo: str) -> dict[str, Any]:
 
 def probabilities(models: Live, images: np.ndarray) -> np.ndarray:
     """The served model's answer by plain grpcio."""
-    with grpc.insecure_channel(models.address("digits")) as channel:
-        stub = oip_grpc.GRPCInferenceServiceStub(channel)
-        answer = stub.ModelInfer(infer_request("digits", images, name="image"), timeout=10)
-    return np.frombuffer(answer.raw_output_contents[0], "<f4").reshape(len(images), 10)
+    with oip.stub(models.address("digits")) as stub:
+        (answer,) = oip.infer(stub, {"image": images}, model="digits").values()
+    return answer
 
 
 def test_demo_ends_with_a_held_out_digit_and_what_to_type_next(demo: str, held_out: dict[str, Any]) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from bench import record
 from calls import OpenLoop, ask, failures, phases
+from hack import record
 from hack.cluster.local import LocalCluster
-from live import FileHost, Live, a_live_model, wait_until
-from tiny_models import constant_model
+from live import FileHost, Live, Obj, a_live_model
+from waiting import eventually
 
 pytestmark = pytest.mark.long
 
@@ -52,6 +52,16 @@ def figures() -> Iterator[dict[str, Any]]:
     record.write("long", found)
 
 
+@pytest.fixture
+def soak(live: Live, files: FileHost) -> list[Obj]:
+    """The model `soak` with two ready pods of the first of these sources."""
+    sources = [files.put_constant(f"soak{value}.onnx", value) for value in (1.0, 2.0)]
+    live.apply(a_live_model("soak", sources[0], replicas=2))
+    live.wait_ready("soak")
+    eventually(lambda: live.pod_count("soak") == 2, 60, lambda: "old pods are still there")
+    return sources
+
+
 async def under_load(
     live: Live, name: str, disturb: Callable[[], Awaitable[None]], expected: list[float] | None = None
 ) -> dict[str, Any]:
@@ -70,13 +80,10 @@ async def roll_to(live: Live, name: str, source: dict[str, Any]) -> None:
     """Change the model and wait until only the new pods are left."""
     await asyncio.to_thread(live.patch, "aimodel", name, {"spec": {"source": source}})
     await asyncio.to_thread(live.wait_ready, name)
-    await asyncio.to_thread(wait_until, lambda: live.pod_count(name) == 2, 60, lambda: "old pods are still there")
+    await asyncio.to_thread(eventually, lambda: live.pod_count(name) == 2, 60, lambda: "old pods are still there")
 
 
-async def test_rollouts_for_minutes_under_load(live: Live, files: FileHost, figures: dict[str, Any]) -> None:
-    sources = [files.put(f"soak{value}.onnx", constant_model(float(value))) for value in (1, 2)]
-    live.apply(a_live_model("soak", sources[0], replicas=2))
-    live.wait_ready("soak")
+async def test_rollouts_for_minutes_under_load(live: Live, soak: list[Obj], figures: dict[str, Any]) -> None:
     rollouts = 0
 
     async def disturb() -> None:
@@ -84,28 +91,25 @@ async def test_rollouts_for_minutes_under_load(live: Live, files: FileHost, figu
         deadline = time.monotonic() + SOAK_S
         while time.monotonic() < deadline:
             rollouts += 1
-            await roll_to(live, "soak", sources[rollouts % 2])
+            await roll_to(live, "soak", soak[rollouts % 2])
 
     result = await under_load(live, "soak", disturb)
     figures["rollouts under load"] = {**result, "rollouts": rollouts}
     assert rollouts >= 5
 
 
-async def test_operator_killed_during_rollouts(live: Live, files: FileHost, figures: dict[str, Any]) -> None:
-    sources = [files.put(f"soak{value}.onnx", constant_model(float(value))) for value in (1, 2)]
-    live.apply(a_live_model("soak", sources[0], replicas=2))
-    live.wait_ready("soak")
+async def test_operator_killed_during_rollouts(live: Live, soak: list[Obj], figures: dict[str, Any]) -> None:
     moments = random.Random(7)
 
     async def disturb() -> None:
         for round_number in range(1, KILLS + 1):
-            source = sources[round_number % 2]
+            source = soak[round_number % 2]
             await asyncio.to_thread(live.patch, "aimodel", "soak", {"spec": {"source": source}})
             await asyncio.sleep(moments.uniform(0.0, 4.0))
             kill = ["delete", "pod", *OPERATOR, "--grace-period=0", "--force"]
             await asyncio.to_thread(live.cluster.kubectl, *SYSTEM, *kill)
             await asyncio.to_thread(live.wait_ready, "soak", 120)
-            await asyncio.to_thread(wait_until, lambda: live.pod_count("soak") == 2, 60, lambda: "old pods remain")
+            await asyncio.to_thread(eventually, lambda: live.pod_count("soak") == 2, 60, lambda: "old pods remain")
 
     figures["operator killed"] = {**await under_load(live, "soak", disturb), "kills": KILLS}
     uid = live.model("soak")["metadata"]["uid"]
@@ -114,7 +118,7 @@ async def test_operator_killed_during_rollouts(live: Live, files: FileHost, figu
 
 
 @pytest.mark.parametrize("daemon", ["kube-apiserver", "etcd", "kube-controller-manager", "registry"])
-async def test_daemon_killed_under_load(live: Live, figures: dict[str, Any], daemon: str) -> None:
+async def test_daemon_killed_under_load(live: Live, soak: list[Obj], figures: dict[str, Any], daemon: str) -> None:
     local = LocalCluster()
 
     async def disturb() -> None:

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from calls import ask
+from hack import onnx_models
 from live import FileHost, Live, a_live_model
-from tiny_models import constant_model, tar_of, unloadable_model
+from registry import a_tar
 
 Break = Callable[[FileHost], dict[str, Any]]
-GOOD = constant_model(7.0)
+GOOD = onnx_models.constant(7.0).SerializeToString()
 
 
 def wrong_uri(files: FileHost) -> dict[str, Any]:
@@ -23,11 +24,11 @@ def wrong_digest(files: FileHost) -> dict[str, Any]:
 
 
 def pickle_inside(files: FileHost) -> dict[str, Any]:
-    return files.put("pickled.tar", tar_of({"model.onnx": GOOD, "weights.pkl": b"\x80\x04\x95."}))
+    return files.put("pickled.tar", a_tar({"model.onnx": GOOD, "weights.pkl": b"\x80\x04\x95."}))
 
 
 def does_not_load(files: FileHost) -> dict[str, Any]:
-    return files.put("unloadable.onnx", unloadable_model())
+    return files.put("unloadable.onnx", onnx_models.unloadable().SerializeToString())
 
 
 def private_address(_: FileHost) -> dict[str, Any]:

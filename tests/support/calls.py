@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import grpc
 import numpy as np
 
-from aimodel_operator.cli.oip import inference_pb2 as oip
+from aimodel_operator.cli.oip import inference_pb2 as pb
 from aimodel_operator.cli.oip import inference_pb2_grpc as oip_grpc
+from hack import oip
 
 NO_RETRIES = (("grpc.enable_retries", 0),)
 
@@ -36,7 +37,7 @@ class OpenLoop:
         self._target = target
         self._interval_s = 1.0 / rate
         self._options = (*NO_RETRIES, ("grpc.lb_policy_name", policy))
-        self._request = infer_request(model, np.zeros((1, features), np.float32))
+        self._request = one_row(model, features)
         self._calls: list[Call] = []
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -77,22 +78,18 @@ class OpenLoop:
 
 def ask(target: str, model: str, features: int = 4) -> float:
     """One call over a channel of its own; the answer's first number."""
-    with grpc.insecure_channel(target, options=NO_RETRIES) as channel:
-        stub = oip_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
-        return first_number(stub.ModelInfer(infer_request(model, np.zeros((1, features), np.float32)), timeout=10))
+    with oip.stub(target) as stub:
+        return first_number(stub.ModelInfer(one_row(model, features), timeout=10))
 
 
-def infer_request(model: str, rows: np.ndarray, name: str = "x") -> oip.ModelInferRequest:
-    """A request with one float32 tensor, raw contents."""
-    request = oip.ModelInferRequest(model_name=model)
-    request.inputs.add(name=name, datatype="FP32", shape=rows.shape)
-    request.raw_input_contents.append(rows.astype("<f4").tobytes())
-    return request
+def one_row(model: str, features: int = 4) -> pb.ModelInferRequest:
+    """A request with one row of zeros for the input `x`."""
+    return oip.request({"x": np.zeros((1, features), np.float32)}, model)
 
 
-def first_number(answer: oip.ModelInferResponse) -> float:
-    """The first float32 of the first output."""
-    return float(np.frombuffer(answer.raw_output_contents[0], "<f4")[0])
+def first_number(answer: pb.ModelInferResponse) -> float:
+    """The first number of the first output."""
+    return float(next(iter(oip.arrays(answer).values())).flat[0])
 
 
 def failures(calls: Sequence[Call]) -> Counter[str]:

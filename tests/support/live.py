@@ -1,14 +1,14 @@
 """A running cluster as the e2e tests use it: kubectl with JSON, waits with a limit, models and their files."""
 
 import base64
+import hashlib
 import json
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from hack import onnx_models
 from hack.cluster.targets import ClusterTarget
-from tiny_models import digest_of
+from waiting import eventually
 
 Obj = dict[str, Any]
 GROUP = "aimodel.dev/v1alpha1"
@@ -67,7 +67,7 @@ class Live:
             seen = model.get("status", {}).get("observedGeneration") == model["metadata"]["generation"]
             return seen and self.verdict(name, condition)[:2] == (status, reason)
 
-        wait_until(is_so, limit_s, lambda: f"{condition} of {name} is {self.verdict(name, condition)}")
+        eventually(is_so, limit_s, lambda: f"{condition} of {name} is {self.verdict(name, condition)}")
         return self.verdict(name, condition)[2]
 
     def wait_ready(self, name: str, limit_s: float = 90) -> Obj:
@@ -111,7 +111,11 @@ class FileHost:
         """Publish a file; returns the `source` of an AIModel for it."""
         encoded = base64.b64encode(content).decode()
         self.live.kubectl("exec", "--stdin", "files", "--", "python3", "-c", _WRITE, name, given=encoded)
-        return {"uri": self.uri(name), "digest": digest_of(content)}
+        return {"uri": self.uri(name), "digest": f"sha256:{hashlib.sha256(content).hexdigest()}"}
+
+    def put_constant(self, name: str, value: float) -> Obj:
+        """Publish a model that always answers `value`; returns its `source`."""
+        return self.put(name, onnx_models.constant(value).SerializeToString())
 
     def uri(self, name: str) -> str:
         """The address of a file, published or not."""
@@ -164,15 +168,6 @@ def file_host_objects(image: str) -> list[Obj]:
         "spec": {"selector": {"app": "files"}, "ports": [{"port": 8000}]},
     }
     return [pod, service]
-
-
-def wait_until(is_so: Callable[[], bool], limit_s: float, otherwise: Callable[[], str]) -> None:
-    """Poll until true; past the limit, fail with what is so instead."""
-    deadline = time.monotonic() + limit_s
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not so after {limit_s:.0f} s: {otherwise()}")
-        time.sleep(0.1)
 
 
 def _is_ready(pod: Obj) -> bool:

@@ -3,21 +3,19 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from builders import SETTINGS
 from hack.cluster import tools
 from hack.cluster.controlplane import ControlPlane
+from hack.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 CRD = ROOT / "crds/aimodels.aimodel.dev.yaml"
 NAMESPACE = "aimodel-system"
 Obj = dict[str, Any]
@@ -154,20 +152,3 @@ def _operator_write(entry: Obj) -> str | None:
     if about.get("namespace") != "default" or entry["user"]["username"].startswith("system:apiserver"):
         return None
     return f"{entry['verb']} {about['resource']}/{about.get('name', '')}"
-
-
-def eventually(is_so: Callable[[], bool], limit_s: float, otherwise: Callable[[], object]) -> float:
-    """Wait until true and return the seconds it took; past the limit, fail with what is so instead."""
-    started = time.monotonic()
-    while not is_so():
-        if time.monotonic() - started > limit_s:
-            raise AssertionError(f"not so after {limit_s:.0f} s: {otherwise()}")
-        time.sleep(0.1)
-    return time.monotonic() - started
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

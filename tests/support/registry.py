@@ -24,10 +24,11 @@ from typing import Any
 
 import yaml
 
+from hack.cluster import tools
+
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-_ROOT = Path(__file__).resolve().parents[2]
 _LISTENING = re.compile(r"listening on (127\.0\.0\.1:\d+)")
 _ACCESS = re.compile(r'"(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[\d.]+" (?P<status>\d+)')
 
@@ -136,15 +137,6 @@ def a_tar(files: Mapping[str, bytes], mode: str = "w") -> bytes:
     return buffer.getvalue()
 
 
-def registry_binary() -> Path:
-    """bin/registry, or the one in the cache of built tools; fails when there is neither."""
-    cache = Path(os.environ.get("AIMODEL_CACHE", Path.home() / ".cache" / "aimodel"))
-    candidates = [_ROOT / "bin" / "registry", *sorted(cache.glob("go-*/bin/registry"))]
-    found = [path for path in candidates if path.is_file()]
-    assert found, "no registry binary: run `python -m hack.cluster tools` (make cluster builds it too)"
-    return found[0]
-
-
 @contextmanager
 def running_registry(folder: Path, auth: Mapping[str, Any] | None = None) -> Iterator[RunningRegistry]:
     """A registry with its data below `folder`; `auth` is the section of that name in its configuration."""
@@ -161,8 +153,8 @@ def running_registry(folder: Path, auth: Mapping[str, Any] | None = None) -> Ite
     environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
     with (
         log.open("wb") as access,
-        subprocess.Popen(  # the binary found above
-            [registry_binary(), "serve", str(folder / "config.yml")],
+        subprocess.Popen(
+            [tools.ensure() / "registry", "serve", str(folder / "config.yml")],
             stdout=access,
             stderr=subprocess.PIPE,
             text=True,

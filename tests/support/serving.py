@@ -1,7 +1,6 @@
 """The serving program as a process: started on free ports, watched by its log, called over gRPC and HTTP.
 
-The program is the one named by AIMODEL_SERVING_BINARY, else the release build, else the debug build of the tree; a
-test without any of them fails.
+The program is the one that the image carries (`hack.serving_program`); a test without it fails.
 """
 
 import json
@@ -17,29 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import onnxruntime  # type: ignore[import-untyped]  # it ships no types
+from hack.serving_program import binary, library
 
-ROOT = Path(__file__).resolve().parents[2]
 START_LIMIT_S = 30.0
 EXIT_LIMIT_S = 60.0
 Line = dict[str, Any]
-
-
-def binary() -> Path:
-    """The program under test."""
-    named = os.environ.get("AIMODEL_SERVING_BINARY")
-    builds = [ROOT / "serving/target" / profile / "aimodel-serving" for profile in ("release", "debug")]
-    for candidate in [Path(named)] if named else builds:
-        if candidate.is_file():
-            return candidate
-    raise FileNotFoundError("no serving program; run `cargo build --release` in serving/ or set AIMODEL_SERVING_BINARY")
-
-
-def library() -> Path:
-    """ONNX Runtime's library as the Python package ships it."""
-    folder = Path(onnxruntime.__file__).parent / "capi"
-    (found,) = folder.glob("libonnxruntime.so.*")
-    return found
 
 
 @dataclass

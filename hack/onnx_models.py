@@ -1,4 +1,6 @@
-"""Small ONNX models made at test time, one for every kind of signature that the server has to handle."""
+"""Small ONNX models for tests and benches: one for every kind of signature that the server has to handle, one whose
+answer tells which version gave it, and one that does not load.
+"""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -93,6 +95,21 @@ def lookup() -> ModelProto:
     return _model([node], [_info("index", TensorProto.INT64, ["N"])], outputs, [table])
 
 
+def constant(value: float, features: int = 4) -> ModelProto:
+    """x[N, features] → y[N, 1], which is always `value`."""
+    weights = [_array("w", np.zeros((features, 1))), _array("b", np.array([value]))]
+    inputs = [_info("x", TensorProto.FLOAT, ["N", features])]
+    outputs = [_info("y", TensorProto.FLOAT, ["N", 1])]
+    return _model([helper.make_node("Gemm", ["x", "w", "b"], ["y"])], inputs, outputs, weights)
+
+
+def unloadable() -> ModelProto:
+    """Well-formed, so that it passes a scan, and of no use to any engine: shapes that do not fit each other."""
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    inputs, outputs = ([_info(name, TensorProto.FLOAT, ["N", width])] for name, width in (("x", 4), ("y", 1)))
+    return _model([node], inputs, outputs, [_array("w", np.zeros((7, 3)))])
+
+
 def write(model: ModelProto, folder: Path, name: str = "m", version: int = 1) -> Path:
     """Lay the model out as the server expects it below `folder`; returns the model's file."""
     file = folder / name / str(version) / "model.onnx"
@@ -101,7 +118,7 @@ def write(model: ModelProto, folder: Path, name: str = "m", version: int = 1) ->
     return file
 
 
-ALL: dict[str, Callable[[], ModelProto]] = {
+SIGNATURES: dict[str, Callable[[], ModelProto]] = {
     model.__name__: model
     for model in (
         mlp,

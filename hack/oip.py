@@ -1,4 +1,4 @@
-"""Calls of the Open Inference Protocol with numpy arrays, by the stubs that the command line uses."""
+"""Calls of the Open Inference Protocol with numpy arrays, for tests and benches, by the generated stubs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,7 +36,9 @@ def stub(target: str) -> Iterator[Any]:
         yield pb_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
 
 
-def request(inputs: Mapping[str, Array], model: str = "m", *, typed: bool = False, outputs: Sequence[str] = ()) -> Any:
+def request(
+    inputs: Mapping[str, Array], model: str = "m", *, typed: bool = False, outputs: Sequence[str] = ()
+) -> pb.ModelInferRequest:
     """A request with these inputs, raw or typed."""
     message = pb.ModelInferRequest(model_name=model, id="7")
     for name, values in inputs.items():

@@ -3,13 +3,14 @@
 import json
 import platform
 import statistics
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from hack import commands
+from hack.paths import ROOT
+
 RESULTS = ROOT / "bench" / "results"
 
 
@@ -53,8 +54,7 @@ def _circumstances() -> dict[str, Any]:
 
 
 def _said(*command: str) -> str:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+    return commands.run(command, cwd=ROOT).strip()
 
 
 def _processor() -> str:
