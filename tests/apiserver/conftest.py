@@ -18,9 +18,9 @@ from kubernetes import client, config
 
 from hack.cluster import tools
 from hack.cluster.controlplane import ControlPlane
+from hack.paths import ROOT
 from hack.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 

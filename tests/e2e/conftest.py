@@ -34,7 +34,12 @@ def cluster() -> ClusterTarget:
 
 @pytest.fixture(scope="session")
 def demo(cluster: ClusterTarget) -> str:
-    """What `make demo` printed on this cluster."""
+    """What `make demo` printed on this cluster, with its model made anew.
+
+    An upgrade restarts no pod, so a model of an earlier run would still be served by the server of that run.
+    """
+    if cluster.kubectl("get", "crd", "aimodels.aimodel.dev", "--ignore-not-found", "--output=name"):
+        cluster.kubectl("-n", publication.NAMESPACE, "delete", "aimodel", publication.NAME, "--ignore-not-found")
     command = [sys.executable, "-m", "hack.demo"]
     done = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert done.returncode == 0, done.stdout[-6000:]

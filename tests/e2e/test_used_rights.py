@@ -36,7 +36,7 @@ def requests(cluster: ClusterTarget, demo: str) -> list[dict[str, Any]]:
     log = Path(LocalCluster().info()["auditLog"])
     assert log.exists(), "this test needs the audit log of the local cluster: run it without CLUSTER"
     entries = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines())
-    return [entry for entry in entries if entry["user"]["username"] == USER and "objectRef" in entry]
+    return [entry for entry in entries if entry["user"].get("username") == USER and "objectRef" in entry]
 
 
 @pytest.fixture(scope="module")
