@@ -1,6 +1,6 @@
 """`make test-long`: minutes of load, rollouts and faults on the real cluster; the figures go to bench/results.
 
-Each test drives an open-loop client with retries off and counts every call. What is killed is started anew by the
+Each test drives an open-loop client without a retry policy and counts every call. What is killed is started anew by the
 cluster (pods) or by the local cluster's own repair (its daemons); nothing outside it is touched.
 """
 

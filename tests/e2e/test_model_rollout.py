@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from aimodel_operator.cli.oip import inference_pb2_grpc as oip_grpc
-from calls import NO_RETRIES, OpenLoop, failures, first_number, one_row, phases
+from calls import NO_RETRY_POLICY, OpenLoop, failures, first_number, one_row, phases
 from live import FileHost, Live, Obj, a_live_model
 from waiting import eventually
 
@@ -55,7 +55,7 @@ def answered_by(live: Live, model: str) -> dict[str, float]:
 
 def call_many(target: str, model: str, count: int) -> list[float]:
     """`count` calls one after the other over one channel that balances round robin."""
-    options = (*NO_RETRIES, ("grpc.lb_policy_name", "round_robin"))
+    options = (*NO_RETRY_POLICY, ("grpc.lb_policy_name", "round_robin"))
     request = one_row(model)
     with grpc.insecure_channel(target, options=options) as channel:
         stub = oip_grpc.GRPCInferenceServiceStub(channel)

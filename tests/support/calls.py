@@ -1,7 +1,9 @@
 """Real gRPC calls at a fixed rate, each one recorded: what "0 failed calls" is judged by.
 
-Open loop: a call is sent when its time has come, whether or not earlier ones were answered. Retries are off in
-the client, so a failure that a retry would have hidden is seen. Used by the e2e tests.
+Open loop: a call is sent when its time has come, whether or not earlier ones were answered. The client has no retry
+policy, so a call that a server took and failed is seen as failed. What stays on is gRPC's transparent retry, of calls
+that never left the client or that the server says it never took: without it a call that meets the GOAWAY of a draining
+pod inside the client itself fails, and no server can help that (grpc/proposal A6). Used by the e2e tests.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ from aimodel_operator.cli.oip import inference_pb2 as pb
 from aimodel_operator.cli.oip import inference_pb2_grpc as oip_grpc
 from hack import oip
 
-NO_RETRIES = (("grpc.enable_retries", 0),)
+NO_RETRY_POLICY = (("grpc.service_config_disable_resolution", 1),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class OpenLoop:
     def __init__(self, target: str, model: str, rate: float, features: int = 4, policy: str = "pick_first") -> None:
         self._target = target
         self._interval_s = 1.0 / rate
-        self._options = (*NO_RETRIES, ("grpc.lb_policy_name", policy))
+        self._options = (*NO_RETRY_POLICY, ("grpc.lb_policy_name", policy))
         self._request = one_row(model, features)
         self._calls: list[Call] = []
         self._stopping = asyncio.Event()
