@@ -44,4 +44,4 @@ def test_deaf_operator_ends_and_the_next_one_sees_the_model(
         assert words in deaf.log
     proxy.heal()
     with OperatorProcess(proxy.kubeconfig, tmp_path, "second", free_ports(1)[0]) as hearing:
-        eventually(lambda: len(person.names("jobs")) == 2, 10, lambda: hearing.log)
+        eventually(lambda: len(person.names("jobs")) == 2, 30, lambda: hearing.log)
