@@ -57,10 +57,20 @@ pub fn warm_up(engine: &mut dyn Engine) -> Warmed {
             Ok(_) => return warm_batches(engine, signature, probe),
             Err(error) => last = Some(error),
         }
+        // An output whose first dimension is not the rows makes no batches, but it is an answer.
+        let alone = signature.clone().without_batching();
+        if signature.is_batched() && run(engine, &alone, 1, probe).is_ok() {
+            tracing::warn!(?last, "the model takes no batches; requests run one by one");
+            return Warmed {
+                signature: alone,
+                probe: Some(probe),
+                full_batch: None,
+            };
+        }
     }
     tracing::warn!(
         ?last,
-        "the model refuses zeros; it is served without having been tried"
+        "zeros were not answered; the model is served without having been tried"
     );
     Warmed {
         signature,
@@ -117,29 +127,32 @@ pub fn run(
     Ok(started.elapsed())
 }
 
-/// Whether two different rows get together what each gets alone.
+/// Whether different rows get together what each gets alone, whichever of them comes first.
+///
+/// A model that carries something from one row to the next (a sum, a state) shows it only when the
+/// row before is not zero, and one that is refused anything but zeros cannot be judged: neither is
+/// batched.
 fn check_sharing(
     engine: &mut dyn Engine,
     signature: &ModelSignature,
     probe: Probe,
 ) -> Result<(), EngineError> {
-    let zeros = constant(signature, 1, probe, Filling::Zeros)?;
-    let other = constant(signature, 1, probe, Filling::Others)?;
-    let alone = run_together(engine, signature, &[&zeros])?;
-    // Others may be out of range for a model that zeros suit, such as one of few categories.
-    let (other, other_alone) = match run_together(engine, signature, &[&other]) {
-        Ok(answers) => (other, answers),
-        Err(_) => (zeros.clone(), alone.clone()),
-    };
-    let together = run_together(engine, signature, &[&zeros, &other])?;
-    let separate = alone.into_iter().chain(other_alone);
-    if separate
-        .zip(&together)
-        .all(|(one, both)| are_close(&one, both))
-    {
-        return Ok(());
+    let fillings = [Filling::Zeros, Filling::Halves, Filling::Varied];
+    let mut rows = Vec::with_capacity(fillings.len());
+    for filling in fillings {
+        let row = constant(signature, 1, probe, filling)?;
+        let answer = run_together(engine, signature, &[&row])?;
+        rows.push((row, answer));
     }
-    Err(internal("rows of a batch change each other's outputs"))
+    for (first, second) in [(0, 1), (1, 0), (1, 2), (2, 1)] {
+        let ((one, one_alone), (two, two_alone)) = (&rows[first], &rows[second]);
+        let together = run_together(engine, signature, &[one, two])?;
+        let separate = one_alone.iter().chain(two_alone);
+        if !separate.zip(&together).all(|(a, b)| are_close(a, b)) {
+            return Err(internal("rows of a batch change each other's outputs"));
+        }
+    }
+    Ok(())
 }
 
 fn run_together(
@@ -190,19 +203,41 @@ fn floats(tensor: &Tensor) -> Option<impl Iterator<Item = f64> + '_> {
 enum Filling {
     Zeros,
     /// Halves where there are fractions, else ones.
-    Others,
+    Halves,
+    /// Fractions that differ along the row, else ones and zeros in turn.
+    Varied,
 }
 
 impl Filling {
-    /// The bytes of one element; a string is its length and nothing.
-    fn element(self, dtype: DType) -> Vec<u8> {
+    /// The bytes of `count` elements; a string is its length and nothing.
+    fn elements(self, dtype: DType, count: usize) -> Vec<u8> {
+        match self {
+            Self::Zeros => vec![0; count * dtype.size().unwrap_or(4)],
+            Self::Halves => self.element(dtype, 0).repeat(count),
+            Self::Varied => (0..count)
+                .flat_map(|index| self.element(dtype, index))
+                .collect(),
+        }
+    }
+
+    fn element(self, dtype: DType, index: usize) -> Vec<u8> {
         let zeros = vec![0; dtype.size().unwrap_or(4)];
-        match (self, dtype) {
-            (Self::Zeros, _) | (_, DType::Bytes) => zeros,
-            (_, DType::Fp32) => 0.5_f32.to_le_bytes().to_vec(),
-            (_, DType::Fp64) => 0.5_f64.to_le_bytes().to_vec(),
-            (_, DType::Fp16) => 0x3800_u16.to_le_bytes().to_vec(),
-            (_, DType::Bf16) => 0x3f00_u16.to_le_bytes().to_vec(),
+        let fraction = match self {
+            Self::Zeros => return zeros,
+            Self::Halves => 0.5,
+            Self::Varied => f32::from(u8::try_from(1 + index % 7).unwrap_or(1)) / 8.0,
+        };
+        match dtype {
+            DType::Bytes => zeros,
+            DType::Fp32 => fraction.to_le_bytes().to_vec(),
+            DType::Fp64 => f64::from(fraction).to_le_bytes().to_vec(),
+            // The upper half of an FP32 is the same number as BF16.
+            DType::Bf16 => fraction.to_le_bytes()[2..].to_vec(),
+            DType::Fp16 if self == Self::Varied && index % 2 == 1 => {
+                0x3400_u16.to_le_bytes().to_vec()
+            }
+            DType::Fp16 => 0x3800_u16.to_le_bytes().to_vec(),
+            _ if self == Self::Varied && index % 2 == 1 => zeros,
             _ => std::iter::once(1)
                 .chain(zeros)
                 .take(dtype.size().unwrap_or(1))
@@ -218,7 +253,7 @@ fn constant(
     filling: Filling,
 ) -> Result<Work, EngineError> {
     let request = request(signature.inputs(), rows, probe, filling)
-        .ok_or_else(|| internal("a full batch is larger than 256 MiB"))?;
+        .ok_or_else(|| internal(&format!("{rows} rows are larger than 256 MiB")))?;
     let (work, _) =
         oip::decode(request, signature).map_err(|error| internal(&error.to_string()))?;
     Ok(work)
@@ -238,14 +273,14 @@ fn request(
         let shape: Vec<i64> = dims
             .map(|(&dim, guess)| if dim < 0 { guess } else { dim })
             .collect();
-        let element = filling.element(spec.dtype);
+        let size = spec.dtype.size().unwrap_or(4);
         let count = shape.iter().try_fold(1_usize, |count, &dim| {
             let count = count.checked_mul(usize::try_from(dim).ok()?)?;
-            (count.checked_mul(element.len())? <= MOST_BYTES).then_some(count)
+            (count.checked_mul(size)? <= MOST_BYTES).then_some(count)
         })?;
         request
             .raw_input_contents
-            .push(Bytes::from(element.repeat(count)));
+            .push(Bytes::from(filling.elements(spec.dtype, count)));
         request.inputs.push(InferInputTensor {
             name: spec.name.to_string(),
             datatype: spec.dtype.name().to_owned(),

@@ -89,11 +89,70 @@ fn a_model_that_refuses_zeros_is_served_untried() {
 #[test]
 fn fillings_are_halves_and_ones() {
     assert_eq!(
-        Filling::Others.element(DType::Int64),
+        Filling::Halves.element(DType::Int64, 0),
         [1, 0, 0, 0, 0, 0, 0, 0]
     );
-    assert_eq!(Filling::Others.element(DType::Bool), [1]);
-    assert_eq!(Filling::Others.element(DType::Fp32), [0, 0, 0, 0x3f]);
-    assert_eq!(Filling::Others.element(DType::Bytes), [0; 4]);
-    assert_eq!(Filling::Zeros.element(DType::Fp64), [0; 8]);
+    assert_eq!(Filling::Halves.element(DType::Bool, 0), [1]);
+    assert_eq!(Filling::Halves.element(DType::Fp32, 0), [0, 0, 0, 0x3f]);
+    assert_eq!(Filling::Halves.element(DType::Bytes, 0), [0; 4]);
+    assert_eq!(
+        Filling::Varied.elements(DType::Fp32, 2),
+        [0.125_f32.to_le_bytes(), 0.25_f32.to_le_bytes()].concat()
+    );
+    assert_eq!(Filling::Varied.elements(DType::Bf16, 1), [0x00, 0x3e]);
+    assert_eq!(Filling::Zeros.elements(DType::Fp64, 1), [0; 8]);
+}
+
+#[test]
+fn rows_that_carry_over_to_the_next_run_one_by_one() {
+    // A running sum: with zeros in front it looks innocent.
+    let warmed = warmed(|x| {
+        Ok(x.iter()
+            .scan(0.0, |sum, x| {
+                *sum += x;
+                Some(*sum)
+            })
+            .collect())
+    });
+    assert!(!warmed.signature.is_batched());
+}
+
+#[test]
+fn rows_that_carry_back_run_one_by_one() {
+    let warmed = warmed(|x| {
+        let mut sums: Vec<f32> = x
+            .iter()
+            .rev()
+            .scan(0.0, |sum, x| {
+                *sum += x;
+                Some(*sum)
+            })
+            .collect();
+        sums.reverse();
+        Ok(sums)
+    });
+    assert!(!warmed.signature.is_batched());
+}
+
+#[test]
+fn a_model_that_takes_nothing_but_zeros_is_not_batched() {
+    let warmed = warmed(|x| {
+        if x.iter().all(|x| *x == 0.0) {
+            Ok(x.to_vec())
+        } else {
+            Err(EngineError::new(
+                EngineFailure::InvalidArgument,
+                "out of range",
+            ))
+        }
+    });
+    assert!(!warmed.signature.is_batched());
+    assert_eq!(warmed.probe, Some(Probe(1)));
+}
+
+#[test]
+fn an_output_that_does_not_follow_the_rows_is_served_one_by_one() {
+    let warmed = warmed(|x| Ok(x.iter().flat_map(|x| [*x, *x]).collect()));
+    assert!(!warmed.signature.is_batched());
+    assert_eq!(warmed.probe, Some(Probe(1)));
 }
