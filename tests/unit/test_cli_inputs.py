@@ -130,3 +130,19 @@ def test_a_scale_is_refused_where_there_is_no_image() -> None:
 
 def test_a_file_that_is_no_image_is_not_called_one() -> None:
     assert not read(b"1,2,3,4", "file", (IRIS,), None).is_image
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[" * 100_000 + "]" * 100_000, '{"inputs":' * 100_000])
+def test_json_that_is_nested_too_deeply_is_refused(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(text.encode(), "file", (IRIS,), None)
+    assert caught.value.message == "file is nested too deeply"
+    assert caught.value.next_step == "remove brackets until it has the model's shape"
+
+
+@pytest.mark.parametrize("text", ["null", " null\n", "true", '"text"', "5"])
+def test_a_json_file_without_a_list_gets_advice_about_json(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(text.encode(), "row.json", (IRIS,), None)
+    assert caught.value.message == "row.json is JSON, but neither a list nor an object"
+    assert caught.value.next_step == "give a nested list, or the protocol's inputs"

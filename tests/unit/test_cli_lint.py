@@ -1,6 +1,7 @@
 """`aimodel lint`: every problem with its line, and nothing that is none."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,31 @@ def test_null_is_a_field_left_out() -> None:
 def test_an_anchor_that_holds_itself_is_a_problem_and_no_endless_loop() -> None:
     ((line, _, message, _),) = found(GOOD + "  serving: &a\n    env: [*a]\n")
     assert (line, message) == (8, "contains itself")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 3000, GOOD + "  x: " + "[" * 3000 + "]" * 3000, "{a: " * 3000],
+    ids=["never closed", "in a spec", "mappings"],
+)
+def test_a_file_that_is_nested_too_deeply_is_refused(
+    text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "deep.yaml"
+    path.write_text(text)
+    assert main.main(["lint", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"error: {path} is nested too deeply\n next: remove brackets or levels of indentation\n"
+
+
+def test_a_fifo_is_refused_and_not_waited_for(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "pipe.yaml"
+    os.mkfifo(path)
+    assert main.main(["lint", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"error: {path} is no regular file\n next: give a YAML file, or - to read stdin\n"
 
 
 def test_other_kinds_are_passed_over_and_lists_are_opened() -> None:

@@ -55,6 +55,9 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
     ("arguments", "error", "next_step"),
     [
         (["lint", "/no/such"], "/no/such cannot be read: No such file or directory", "correct the path"),
+        (["status", "", "-n", "x"], 'NAME is "", which names no AIModel', "give the name of one: kubectl get aimodels"),
+        (["status", ".."], 'NAME is "..", which names no AIModel', "give the name of one: kubectl get aimodels"),
+        (["predict", "", "/dev/null"], 'NAME is "", which names no AIModel', "give the name of one: kubectl get"),
         (["status", "x", "--kubeconfig", "/no/such"], "the kubeconfig cannot be used", "name one with --kubeconfig"),
         (["predict", "x", "/no/such"], "/no/such cannot be read", "correct the path"),
         (["predict", "x", "/dev/null", "--address", "here"], "--address here is no HOST:PORT", "write it like"),

@@ -1,8 +1,9 @@
 """Turns the file of `aimodel predict` into the tensors of a request, by what the model says it wants.
 
 The content decides: a PNG or JPEG image (`image`), JSON (a nested list for a model with one input, or the
-Open Inference Protocol's {"inputs": [...]}), else CSV with one row per prediction. Must never reorder or
-invent values; what does not fit is a UsageError that names the file and the place in it.
+Open Inference Protocol's {"inputs": [...]}), else CSV with one row per prediction. Only a file called .json is
+JSON whatever it holds, so that advice about it is advice about JSON. Must never reorder or invent values; what
+does not fit is a UsageError that names the file and the place in it.
 """
 
 import csv
@@ -43,8 +44,11 @@ def read(content: bytes, what: str, wanted: Sequence[TensorSpec], scale: Scale |
         raise UsageError(
             f"{what} is neither an image that can be read here nor text in UTF-8", "give PNG, JPEG, CSV or JSON"
         ) from exc
-    if text.lstrip()[:1] in ("[", "{"):
-        return _from_json(text, what, wanted)
+    if text.lstrip()[:1] in ("[", "{") or what.lower().endswith(".json"):
+        try:
+            return _from_json(text, what, wanted)
+        except RecursionError as exc:
+            raise UsageError(f"{what} is nested too deeply", "remove brackets until it has the model's shape") from exc
     return Request(_from_csv(text, what, wanted))
 
 
@@ -66,6 +70,10 @@ def _from_json(text: str, what: str, wanted: Sequence[TensorSpec]) -> Request:
     if isinstance(document, list):
         spec = _only(wanted, what)
         return Request((Tensor(spec.name, spec.datatype, fit(_array(document, spec, what), spec, what)),))
+    if not isinstance(document, dict):
+        raise UsageError(
+            f"{what} is JSON, but neither a list nor an object", "give a nested list, or the protocol's inputs"
+        )
     inputs = document.get("inputs")
     if not isinstance(inputs, list):
         raise UsageError(f'{what} has no list "inputs"', "give a nested list, or the protocol's inputs")

@@ -1,6 +1,7 @@
 """`aimodel lint FILE…`: says what the cluster would refuse, without a cluster."""
 
 import argparse
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -52,9 +53,15 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def read(file: str) -> bytes:
-    """A file's content, or stdin's for `-`; raises UsageError."""
+    """A regular file's content, or stdin's for `-`; raises UsageError."""
+    if file == "-":
+        return sys.stdin.buffer.read()
+    path = Path(file)
     try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        # NB: a FIFO that nobody writes to would be waited for without end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UsageError(f"{file} is no regular file", "give a YAML file, or - to read stdin")
+        return path.read_bytes()
     except OSError as exc:
         raise UsageError(f"{file} cannot be read: {exc.strerror}", "correct the path") from exc
 
@@ -66,21 +73,32 @@ def name_of(file: str) -> str:
 
 def lint(files: Sequence[tuple[str, bytes]]) -> Report:
     """The report on files, given as names and contents."""
-    from aimodel_operator.cli import lint_rules, manifest
+    from aimodel_operator.cli import lint_rules
 
     documents: list[Document] = []
     problems: list[Problem] = []
     for name, content in files:
-        found, broken = manifest.load(manifest.decode(content, name), name)
+        try:
+            found, wrong = _checked(name, content)
+        except RecursionError as exc:
+            raise UsageError(f"{name} is nested too deeply", "remove brackets or levels of indentation") from exc
         documents += found
-        problems += broken
-        for document in found:
-            if lint_rules.is_aimodel(document.value):
-                problems += lint_rules.check(document)
+        problems += wrong
     order = {name: place for place, (name, _) in enumerate(files)}
     problems.sort(key=lambda problem: (order[problem.file], problem.line))
     models = sum(lint_rules.is_aimodel(document.value) for document in documents)
     return Report(len(files), models, len(documents) - models, tuple(problems))
+
+
+def _checked(name: str, content: bytes) -> "tuple[list[Document], list[Problem]]":
+    """The objects of one file, and what is wrong with it and with its AIModels."""
+    from aimodel_operator.cli import lint_rules, manifest
+
+    found, problems = manifest.load(manifest.decode(content, name), name)
+    for document in found:
+        if lint_rules.is_aimodel(document.value):
+            problems += lint_rules.check(document)
+    return found, problems
 
 
 def draw(report: Report, terminal: Terminal) -> list[str]:

@@ -51,6 +51,8 @@ _ADVICE = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "send fewer rows, or raise spec.serving.timeoutSeconds",
     grpc.StatusCode.UNAVAILABLE: "check that a server listens there; in a cluster: aimodel status NAME",
 }
+_LOADING = "being loaded"
+_LOADING_ADVICE = "try again in a few seconds"
 _OTHER_ADVICE = "read the log of the serving pod: kubectl logs -l aimodel.dev/model=NAME"
 
 
@@ -120,11 +122,17 @@ class Client:
             answer, call = method.with_call(request, timeout=timeout_s)  # type: ignore[attr-defined]
         except grpc.RpcError as exc:
             code = exc.code()
-            advice = _ADVICE.get(code, _OTHER_ADVICE).replace("NAME", self._model)
             # gRPC wraps the cause of a refused connection into two sentences about addresses; the last part is news.
             details = str(exc.details()).split("Failed to connect to remote host: ")[-1]
-            raise CliError(f"{self._what}: {details} ({code.name})", advice) from exc
+            raise CliError(f"{self._what}: {details} ({code.name})", advice(code, details, self._model)) from exc
         return answer, call
+
+
+def advice(code: grpc.StatusCode, details: str, model: str) -> str:
+    """What to do about a status of gRPC; a server that says it is loading listens, and needs only time."""
+    if code is grpc.StatusCode.UNAVAILABLE and _LOADING in details:
+        return _LOADING_ADVICE
+    return _ADVICE.get(code, _OTHER_ADVICE).replace("NAME", model)
 
 
 def _spec(tensor: Any) -> TensorSpec:

@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from aimodel_operator.cli.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterOptions:
@@ -33,6 +35,14 @@ def add_cluster(parser: argparse.ArgumentParser) -> None:
     add_namespace(parser)
     parser.add_argument("--context", metavar="CONTEXT", help="context of the kubeconfig, default: the current one")
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+
+
+def model_name(arguments: argparse.Namespace) -> str:
+    """NAME of a parsed command line; raises UsageError for one that would address something else than a model."""
+    name: str = arguments.name
+    if name.strip() in ("", ".", ".."):
+        raise UsageError(f'NAME is "{name}", which names no AIModel', "give the name of one: kubectl get aimodels -A")
+    return name
 
 
 def cluster_options(arguments: argparse.Namespace) -> ClusterOptions:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aimodel_operator.cli.errors import CliError, UsageError
-from aimodel_operator.cli.options import add_cluster, add_output, cluster_options, print_json
+from aimodel_operator.cli.options import add_cluster, add_output, cluster_options, model_name, print_json
 from aimodel_operator.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -67,17 +67,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Ask, and show the answer."""
+    name = model_name(arguments)
     question = read_question(arguments)
     if arguments.address:
-        prediction = ask(direct(arguments.address), arguments.name, question)
+        prediction = ask(direct(arguments.address), name, question)
     else:
         from aimodel_operator.cli import kube
 
         with (
             closing(kube.connect(cluster_options(arguments))) as cluster,
-            forwarded(cluster, arguments.name) as target,
+            forwarded(cluster, name) as target,
         ):
-            prediction = ask(target, arguments.name, question)
+            prediction = ask(target, name, question)
     show(prediction, arguments.output, terminal)
     return 0
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from aimodel_operator.cli.options import add_cluster, add_output, cluster_options, print_json
+from aimodel_operator.cli.options import add_cluster, add_output, cluster_options, model_name, print_json
 from aimodel_operator.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Show the model once, or until it is ready; 0 whatever its state, as it could be shown."""
     from aimodel_operator.cli import kube
 
+    name = model_name(arguments)
     with closing(kube.connect(cluster_options(arguments))) as cluster:
-        name = arguments.name
         sightings = watch(cluster, name, time.sleep) if arguments.watch else iter([look(cluster, name)])
         if arguments.output == "json":
             show_json(sightings)
