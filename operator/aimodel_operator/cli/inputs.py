@@ -1,9 +1,9 @@
 """Turns the file of `aimodel predict` into the tensors of a request, by what the model says it wants.
 
 The content decides: a PNG or JPEG image (`image`), JSON (a nested list for a model with one input, or the
-Open Inference Protocol's {"inputs": [...]}), else CSV with one row per prediction. Only a file called .json is
-JSON whatever it holds, so that advice about it is advice about JSON. Must never reorder or invent values; what
-does not fit is a UsageError that names the file and the place in it.
+Open Inference Protocol's {"inputs": [...]}), else CSV with one row per prediction. Text in a file called .json
+is JSON whatever it holds, so that its errors speak of JSON. Must never reorder or invent values; what does not
+fit is a UsageError that names the file and the place in it.
 """
 
 import csv
